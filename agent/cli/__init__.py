@@ -1,0 +1,1 @@
+"""One command of `zosnet-agent` a file; each a client of networkd's socket or of a status file."""

@@ -1,0 +1,1 @@
+"""Benches: ratios inside one run, never absolute times. Started by `script/bench NAME`."""

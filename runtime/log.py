@@ -1,0 +1,94 @@
+"""Logs: a constant phrase and fields, one line each.
+
+    log = logging.getLogger(__name__)
+    log.info("uplink chosen", extra={"nic": "eth0", "reason": "private IPv4"})
+
+prints `2026-11-21T03:12:05.123Z INFO agent.boot.runner: uplink chosen nic=eth0 reason="private IPv4"`.
+To stderr, where zinit keeps it; a controller also writes a file a day, keeps seven and links
+the current one. INFO: state changed. DEBUG: packets. WARNING: the operator should know.
+ERROR: the operator must act. Never a secret.
+"""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+KEEP_DAYS = 7
+_BUILT_IN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class LineFormatter(logging.Formatter):
+    """Phrase and `key=value` fields; values with blanks are quoted as JSON strings."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        line = f"{moment}.{int(record.msecs):03d}Z {record.levelname} {record.name}: {record.getMessage()}"
+        for key, value in vars(record).items():
+            if key not in _BUILT_IN:
+                line += f" {key}={_quoted(value)}"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+def _quoted(value: Any) -> str:
+    text = str(value)
+    return json.dumps(text) if not text or any(c in text for c in ' "\n=\t') else text
+
+
+class DailyFile(logging.Handler):
+    """`<directory>/<program>-<date>.log`, seven kept, `<program>.log` a link to today's."""
+
+    _stream: TextIO | None = None
+    terminator: ClassVar[str] = "\n"
+
+    def __init__(self, directory: Path, program: str) -> None:
+        super().__init__()
+        self._directory, self._program, self._day = directory, program, ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            day = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%d")
+            if day != self._day or self._stream is None:
+                self._open(day)
+            if self._stream is not None:
+                self._stream.write(self.format(record) + self.terminator)
+                self._stream.flush()
+        except OSError:
+            self.handleError(record)
+
+    def _open(self, day: str) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        path = self._directory / f"{self._program}-{day}.log"
+        self._stream, self._day = path.open("a", encoding="utf-8"), day
+        link = self._directory / f"{self._program}.log"
+        fresh = self._directory / f".{self._program}.log.new"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(path.name)
+        fresh.replace(link)
+        kept = sorted(self._directory.glob(f"{self._program}-????-??-??.log"))
+        for old in kept[:-KEEP_DAYS]:
+            old.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        super().close()
+
+
+def start_logging(level: str = "info", *, program: str = "", directory: Path | None = None) -> None:
+    """Log to stderr, and with `directory` to a file a day. Call once, first thing in a program."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if directory is not None:
+        handlers.append(DailyFile(directory, program))
+    for handler in handlers:
+        handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("pyroute2").setLevel(logging.WARNING)
