@@ -1,0 +1,90 @@
+"""The kinds of key, 32 bytes each, and the two operations on them that both sides need.
+
+All are raw bytes inside the programs. ZeroMQ wants Z85 text, WireGuard's tools base64 and its
+userspace socket hex: those are made at the edges, with the functions here.
+"""
+
+import base64
+from typing import Annotated, NewType
+
+import msgspec
+
+KEY_SIZE = 32
+SIGNATURE_SIZE = 64
+
+Key32 = Annotated[bytes, msgspec.Meta(min_length=KEY_SIZE, max_length=KEY_SIZE)]
+
+CurvePublic = NewType(
+    "CurvePublic", bytes
+)  # X25519: a node's, a token's or a controller's connection key
+CurveSecret = NewType("CurveSecret", bytes)
+WireGuardPublic = NewType("WireGuardPublic", bytes)
+WireGuardSecret = NewType("WireGuardSecret", bytes)
+VerifyKey = NewType("VerifyKey", bytes)  # Ed25519, public
+SigningSeed = NewType("SigningSeed", bytes)  # Ed25519, the 32 secret bytes
+
+_Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+_Z85_VALUE = {c: i for i, c in enumerate(_Z85)}
+
+
+def new_curve_pair() -> tuple[CurvePublic, CurveSecret]:
+    """A new X25519 pair. WireGuard and CURVE use the same kind."""
+    from nacl import bindings  # noqa: PLC0415  # 10 ms that only key makers pay
+
+    secret = bindings.randombytes(KEY_SIZE)
+    return CurvePublic(bindings.crypto_scalarmult_base(secret)), CurveSecret(secret)
+
+
+def curve_public(secret: CurveSecret) -> CurvePublic:
+    from nacl import bindings  # noqa: PLC0415
+
+    return CurvePublic(bindings.crypto_scalarmult_base(bytes(secret)))
+
+
+def new_wireguard_pair() -> tuple[WireGuardPublic, WireGuardSecret]:
+    public, secret = new_curve_pair()
+    return WireGuardPublic(bytes(public)), WireGuardSecret(bytes(secret))
+
+
+def new_signing_seed() -> SigningSeed:
+    from nacl import bindings  # noqa: PLC0415
+
+    return SigningSeed(bindings.randombytes(KEY_SIZE))
+
+
+def verify_key(seed: SigningSeed) -> VerifyKey:
+    from nacl import bindings  # noqa: PLC0415
+
+    public, _ = bindings.crypto_sign_seed_keypair(bytes(seed))
+    return VerifyKey(public)
+
+
+def to_z85(key: bytes) -> bytes:
+    """32 bytes as the 40 characters that ZeroMQ takes (ZeroMQ RFC 32)."""
+    text = []
+    for start in range(0, len(key), 4):
+        value = int.from_bytes(key[start : start + 4])
+        text += [_Z85[value // 85**power % 85] for power in (4, 3, 2, 1, 0)]
+    return "".join(text).encode()
+
+
+def from_z85(text: bytes) -> bytes:
+    """Raises ValueError when `text` is not Z85."""
+    if len(text) % 5:
+        raise ValueError("not Z85: the length is no multiple of 5")
+    data = bytearray()
+    for start in range(0, len(text), 5):
+        value = 0
+        for character in text[start : start + 5].decode("ascii"):
+            if character not in _Z85_VALUE:
+                raise ValueError("not Z85: unknown character")
+            value = value * 85 + _Z85_VALUE[character]
+        if value >> 32:
+            raise ValueError("not Z85: the value is too large")
+        data += value.to_bytes(4)
+    return bytes(data)
+
+
+def to_base64(key: bytes) -> str:
+    """As `wg` prints keys."""
+    return base64.b64encode(key).decode()
