@@ -39,7 +39,9 @@ def ask(verb: str, *, what: str, timeout: float = 10.0, **arguments: Any) -> Any
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunningError(what) from error
         except PermissionError as error:
-            raise CannotError(f"cannot {what}: not root", hint="run it with sudo", code=Exit.DENIED) from error
+            raise CannotError(
+                f"cannot {what}: not root", hint="run it with sudo", code=Exit.DENIED
+            ) from error
         request = {"verb": verb, "arguments": arguments}
         try:
             connection.sendall(json.dumps(request).encode() + b"\n")
@@ -47,11 +49,14 @@ def ask(verb: str, *, what: str, timeout: float = 10.0, **arguments: Any) -> Any
                 line = lines.readline(MAX_LINE)
         except (TimeoutError, ConnectionError) as error:
             raise CannotError(
-                f"cannot {what}: networkd gave no answer within {timeout:g} s", code=Exit.UNREACHABLE
+                f"cannot {what}: networkd gave no answer within {timeout:g} s",
+                code=Exit.UNREACHABLE,
             ) from error
     if not line:
         raise CannotError(f"cannot {what}: networkd closed the connection", code=Exit.UNREACHABLE)
     answer = json.loads(line)
     if "error" in answer:
-        raise CannotError(answer["error"], hint=answer.get("hint"), code=Exit(answer.get("code", Exit.INTERNAL)))
+        raise CannotError(
+            answer["error"], hint=answer.get("hint"), code=Exit(answer.get("code", Exit.INTERNAL))
+        )
     return answer.get("result")

@@ -1,6 +1,6 @@
 """networkd's end of the control socket: one request a connection, answered by a handler.
 
-    async with serve_control({"leave": leave}): ...     # leave(arguments) -> something JSON can say
+async with serve_control({"leave": leave}): ...     # leave(arguments) -> something JSON can say
 """
 
 import asyncio
@@ -50,7 +50,10 @@ async def _answer(line: bytes, handlers: Mapping[str, Handler]) -> dict[str, Any
         handler = handlers[request["verb"]]
         arguments = dict(request.get("arguments", {}))
     except (ValueError, KeyError, TypeError):
-        return {"error": "cannot answer: this networkd does not know that request", "code": int(Exit.USAGE)}
+        return {
+            "error": "cannot answer: this networkd does not know that request",
+            "code": int(Exit.USAGE),
+        }
     try:
         return {"result": await handler(arguments)}
     except CannotError as error:
