@@ -1,0 +1,1 @@
+"""What tests/fakes/zinitd.py is made of."""
