@@ -17,7 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -243,6 +243,18 @@ class Host:
         process = Process(words, ours)
         self._processes = [p for p in self._processes if p.returncode is None] + [process]
         return process
+
+
+def run_together(jobs: Iterable[tuple[Host, str, Path]], *, timeout: float = 30) -> None:
+    """Run a shell script on each host, all at once, with its log; CommandError for the first
+    that failed.
+    """
+    running = [
+        (host, log, host.spawn("sh", "-eu", "-c", text, log=log)) for host, text, log in jobs
+    ]
+    for host, log, process in running:
+        if process.wait(timeout):
+            raise CommandError(f"cannot set {host.name} up: {log.read_text().strip()[-2000:]}")
 
 
 def wait_until(what: str, holds: Callable[[], bool], *, timeout: float = 10) -> None:

@@ -177,7 +177,18 @@ class World(Host):
         """Record what passes `switch`, into SWITCH.pcap below `logs`."""
         return self.spawn(
             "tcpdump",
-            *("-i", switch, "-U", "-s", "0", "-Z", "root", "-w", f"{init.LOG}/{switch}.pcap"),
+            *(
+                "-i",
+                switch,
+                "-U",
+                "--immediate-mode",
+                "-s",
+                "0",
+                "-Z",
+                "root",
+                "-w",
+                f"{init.LOG}/{switch}.pcap",
+            ),
             *expression,
             log=self.log_path(f"tcpdump-{switch}"),
         )
