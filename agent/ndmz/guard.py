@@ -1,0 +1,322 @@
+"""The guard: what may pass through ndmz, as nftables text.
+
+    guard = Guard(inside4=…, inside6=…, gateways=…, …)
+    run(render(guard))               # at the start and after every change: always the whole of it
+
+`render` is one transaction: it makes tables, sets and base chains where they are missing, empties
+rules and sets, and fills them again. Base chains and their policies are never deleted: deleting and
+creating them anew in one transaction let 43 % of a flood through, this way nothing passed.
+Nothing here talks to the kernel.
+
+A packet from a workload leaves only towards a current default gateway. It is dropped when it is for
+a gateway itself, a private, link-local or multicast destination, a prefix out of which the uplink
+holds an address (an RA may announce one that is not on-link), or the site's own outside address
+(a router would turn it back to its own administration page). Without a gateway nothing leaves.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+
+from netns.values import IPAddress, IPNetwork
+
+TABLE = "zosnet_ndmz"
+UPLINK4, UPLINK6, INSIDE, BRIDGE_END = "npub4", "npub6", "tonrs", "tonrs-br"
+
+# Nobody's place in the Internet (RFC 6890). The documentation prefixes are missing on purpose:
+# they lead nowhere, and a lab's Internet is made of them.
+CLOSED4 = tuple(
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)
+NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the Internet's IPv4 half, on IPv6-only sites
+OPEN6 = (IPv6Network("2000::/3"), NAT64)
+# What would be unwrapped to an IPv4 destination: 6to4 and Teredo, and NAT64 of a closed address.
+CLOSED6 = (
+    IPv6Network("2002::/16"),
+    IPv6Network("2001::/32"),
+    *(
+        IPv6Network((int(NAT64.network_address) + int(net.network_address), 96 + net.prefixlen))
+        for net in CLOSED4
+    ),
+)
+
+
+def is_internet(address: IPAddress) -> bool:
+    """Whether the guard would let a packet to `address` out, gateways and own prefixes aside."""
+    if isinstance(address, IPv4Address):
+        return not any(address in net for net in CLOSED4)
+    return any(address in net for net in OPEN6) and not any(address in net for net in CLOSED6)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One workload's port of br-ndmz, and the only source it may speak from."""
+
+    name: str
+    mac: str
+    ip4: IPv4Address
+    ip6: IPv6Address
+    link_local: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """All that the rules depend on. With no gateways it is closed."""
+
+    inside4: IPv4Network
+    inside6: IPv6Network
+    gateways: frozenset[IPAddress] = frozenset()
+    own: frozenset[IPNetwork] = frozenset()
+    site: frozenset[IPAddress] = frozenset()
+    allowed: frozenset[IPNetwork] = frozenset()
+    dns_gateway: bool = False
+    ports: frozenset[Port] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`name` says what it stops or lets through; tests take single rules away by it."""
+
+    name: str
+    table: str
+    chain: str
+    text: str
+
+
+_INET, _BRIDGE = f"inet {TABLE}", f"bridge {TABLE}"
+_CHAINS = (
+    (_INET, "early", "type filter hook prerouting priority -300 ; policy accept ;"),
+    (_INET, "to_ndmz", "type filter hook input priority 0 ; policy drop ;"),
+    (_INET, "through", "type filter hook forward priority 0 ; policy drop ;"),
+    (_INET, "outward", ""),
+    (_INET, "masks", "type nat hook postrouting priority 100 ; policy accept ;"),
+    (_BRIDGE, "port_check", "type filter hook prerouting priority -300 ; policy drop ;"),
+)
+_SETS = (
+    (_INET, "gw4", "type ipv4_addr"),
+    (_INET, "gw6", "type ipv6_addr"),
+    (_INET, "own4", "type ipv4_addr ; flags interval"),
+    (_INET, "own6", "type ipv6_addr ; flags interval"),
+    (_INET, "site4", "type ipv4_addr"),
+    (_INET, "site6", "type ipv6_addr"),
+    (_INET, "allowed4", "type ipv4_addr ; flags interval"),
+    (_INET, "allowed6", "type ipv6_addr ; flags interval"),
+    (_BRIDGE, "port4", "type ifname . ether_addr . ipv4_addr"),
+    (_BRIDGE, "port6", "type ifname . ether_addr . ipv6_addr"),
+    (_BRIDGE, "port_target", "typeof iifname . @th,64,128"),  # nft 1.0.6 has no icmpv6 taddr
+)
+
+
+def render(guard: Guard, *, without: Collection[str] = ()) -> str:
+    """The transaction that makes the kernel hold `guard`, whatever of it was there before.
+
+    `without` leaves out rules by name: only tests do that, to see that each one is needed.
+    """
+    lines = [f"add table {table}" for table in (_INET, _BRIDGE)]
+    lines += [f"add set {table} {name} {{ {kind} ; }}" for table, name, kind in _SETS]
+    for table, chain, hook in _CHAINS:
+        lines.append(f"add chain {table} {chain}" + (f" {{ {hook} }}" if hook else ""))
+    lines += [f"flush chain {table} {chain}" for table, chain, _ in _CHAINS]
+    lines += [f"flush set {table} {name}" for table, name, _ in _SETS]
+    contents = _elements(guard)
+    for table, name, _ in _SETS:
+        if contents[name]:
+            lines.append(f"add element {table} {name} {{ {', '.join(contents[name])} }}")
+    for rule in rules(guard):
+        if rule.name not in without:
+            lines.append(f"add rule {rule.table} {rule.chain} {rule.text}")
+    return "\n".join(lines) + "\n"
+
+
+def _elements(guard: Guard) -> dict[str, list[str]]:
+    """What stands in each set, in order."""
+    ports = sorted(guard.ports, key=lambda port: port.name)
+    sources6 = [(port, address) for port in ports for address in (port.ip6, port.link_local)]
+    elements = {
+        "port4": [f'"{port.name}" . {port.mac} . {port.ip4}' for port in ports],
+        "port6": [f'"{port.name}" . {port.mac} . {address}' for port, address in sources6],
+        "port_target": [f'"{port.name}" . 0x{int(address):032x}' for port, address in sources6],
+    }
+    for family in (4, 6):
+        for name, addresses in (("gw", guard.gateways), ("site", guard.site)):
+            elements[f"{name}{family}"] = sorted(str(a) for a in addresses if a.version == family)
+        for name, networks in (("own", guard.own), ("allowed", guard.allowed)):
+            elements[f"{name}{family}"] = _merged(n for n in networks if n.version == family)
+    return elements
+
+
+def _merged(networks: Iterable[IPNetwork]) -> list[str]:
+    """Without overlaps, which an interval set does not take. One family."""
+    return [str(net) for net in collapse_addresses(networks)]  # type: ignore[type-var]
+
+
+def rules(guard: Guard) -> tuple[Rule, ...]:
+    """Every rule, in order; order matters within a chain."""
+    return (
+        *_early(guard),
+        *_to_ndmz(),
+        *_through(),
+        *_outward(guard),
+        *_masks(guard),
+        *_port_check(),
+    )
+
+
+def _chain(table: str, chain: str, rows: Iterable[tuple[str, str]]) -> tuple[Rule, ...]:
+    return tuple(Rule(name, table, chain, text) for name, text in rows)
+
+
+_UPLINKS = f'{{ "{UPLINK4}", "{UPLINK6}" }}'
+
+
+def _early(guard: Guard) -> tuple[Rule, ...]:
+    """Addresses on the wrong side. Never `ip6 saddr :: drop`: that is duplicate address detection."""
+    return _chain(
+        _INET,
+        "early",
+        (
+            ("outside-as-inside4", f"iifname {_UPLINKS} ip saddr {guard.inside4} drop"),
+            ("outside-as-inside6", f"iifname {_UPLINKS} ip6 saddr {guard.inside6} drop"),
+            ("outside-to-inside4", f"iifname {_UPLINKS} ip daddr {guard.inside4} drop"),
+            ("outside-to-inside6", f"iifname {_UPLINKS} ip6 daddr {guard.inside6} drop"),
+        ),
+    )
+
+
+def _to_ndmz() -> tuple[Rule, ...]:
+    """Policy drop. DHCP answers need no rule: the client's packet socket sees them before us."""
+    neighbour = "{ nd-neighbor-solicit, nd-neighbor-advert }"
+    return _chain(
+        _INET,
+        "to_ndmz",
+        (
+            ("ndmz-loopback", 'iifname "lo" accept'),
+            # answers and ICMP errors for what ndmz itself sent
+            (
+                "ndmz-answers",
+                f"iifname {_UPLINKS} ct direction reply ct state established,related accept",
+            ),
+            (
+                "ndmz-neighbours",
+                f'iifname {{ "{UPLINK6}", "{INSIDE}" }} icmpv6 type {neighbour} ip6 hoplimit 255 accept',
+            ),
+            (
+                "ndmz-adverts",
+                f'iifname "{UPLINK6}" ip6 saddr fe80::/10 icmpv6 type nd-router-advert ip6 hoplimit 255 accept',
+            ),
+            # a snooping switch that hears no report stops passing on neighbour solicitations
+            (
+                "ndmz-listener-query",
+                f'iifname "{UPLINK6}" ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept',
+            ),
+        ),
+    )
+
+
+def _through() -> tuple[Rule, ...]:
+    """Policy drop. Inwards only answers; `ct direction` keeps a flow that began outside closed."""
+    inwards = f'iifname {_UPLINKS} oifname "{INSIDE}" ct direction reply'
+    return _chain(
+        _INET,
+        "through",
+        (
+            ("answers", f"{inwards} ct state established,related accept"),
+            ("workloads", f'iifname "{INSIDE}" oifname {_UPLINKS} goto outward'),
+        ),
+    )
+
+
+def _outward(guard: Guard) -> tuple[Rule, ...]:
+    closed4 = ", ".join(str(net) for net in CLOSED4)
+    closed6 = ", ".join(str(net) for net in CLOSED6)
+    open6 = ", ".join(str(net) for net in OPEN6)
+    ask = "meta l4proto { tcp, udp } th dport 53 accept"
+    dns = (("dns-gateway4", f"ip daddr @gw4 {ask}"), ("dns-gateway6", f"ip6 daddr @gw6 {ask}"))
+    out4, out6 = f'oifname "{UPLINK4}"', f'oifname "{UPLINK6}"'
+    clamp = "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"
+    return _chain(
+        _INET,
+        "outward",
+        (
+            ("source4", f"meta nfproto ipv4 ip saddr != {guard.inside4} drop"),
+            ("source6", f"meta nfproto ipv6 ip6 saddr != {guard.inside6} drop"),
+            *(dns if guard.dns_gateway else ()),
+            ("gateway4", "ip daddr @gw4 drop"),
+            ("gateway6", "ip6 daddr @gw6 drop"),
+            ("clamp", clamp),
+            ("allowed4", f"{out4} ip daddr @allowed4 accept"),
+            ("allowed6", f"{out6} ip6 daddr @allowed6 accept"),
+            ("closed4", f"ip daddr {{ {closed4} }} drop"),
+            ("open6", f"meta nfproto ipv6 ip6 daddr != {{ {open6} }} drop"),
+            ("closed6", f"ip6 daddr {{ {closed6} }} drop"),
+            ("own4", "ip daddr @own4 drop"),
+            ("own6", "ip6 daddr @own6 drop"),
+            ("site4", "ip daddr @site4 drop"),
+            ("site6", "ip6 daddr @site6 drop"),
+            ("internet4", f"{out4} rt ip nexthop @gw4 accept"),
+            ("internet6", f"{out6} rt ip6 nexthop @gw6 accept"),
+        ),
+    )
+
+
+def _masks(guard: Guard) -> tuple[Rule, ...]:
+    """NAT44 and NAT66. Not above 49151: there WireGuard listens, and conntrack would take its port."""
+    ports = "meta l4proto { tcp, udp } masquerade to :1024-49151 fully-random"
+    from4 = f'oifname "{UPLINK4}" ip saddr {guard.inside4}'
+    from6 = f'oifname "{UPLINK6}" ip6 saddr {guard.inside6}'
+    return _chain(
+        _INET,
+        "masks",
+        (
+            ("nat44-ports", f"{from4} {ports}"),
+            ("nat44", f"{from4} masquerade"),
+            ("nat66-ports", f"{from6} {ports}"),
+            ("nat66", f"{from6} masquerade"),
+        ),
+    )
+
+
+def _port_check() -> tuple[Rule, ...]:
+    """Policy drop: a port speaks with its own MAC and its own addresses, ARP and IP only.
+
+    The neighbour advertisement's target is checked as its source is: tonrs would believe it. The
+    target stands 64 bits into the ICMPv6 message.
+    """
+    mac, target = "iifname . ether saddr", "iifname . @th,64,128"
+    arp = "arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply }"
+    sender = "iifname . arp saddr ether . arp saddr ip @port4"
+    return _chain(
+        _BRIDGE,
+        "port_check",
+        (
+            ("port-inside", f'iifname "{BRIDGE_END}" accept'),
+            (
+                "port-arp",
+                f"ether type arp {arp} {mac} . arp saddr ip @port4 {sender} accept",
+            ),
+            ("port-ip4", f"ether type ip {mac} . ip saddr @port4 accept"),
+            (
+                "port-dad",
+                f"ether type ip6 ip6 saddr :: icmpv6 type nd-neighbor-solicit {target} @port_target accept",
+            ),
+            ("port-adverts", "ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } drop"),
+            (
+                "port-claims",
+                f"ether type ip6 icmpv6 type nd-neighbor-advert {target} != @port_target drop",
+            ),
+            ("port-ip6", f"ether type ip6 {mac} . ip6 saddr @port6 accept"),
+        ),
+    )

@@ -1,0 +1,39 @@
+"""What ndmz says of itself; networkd keeps it in RUN/ndmz.json. Loads neither asyncio nor pyroute2."""
+
+import msgspec
+
+from runtime import files, paths
+
+PATH = paths.RUN / "ndmz.json"
+
+
+class Workload(msgspec.Struct, frozen=True):
+    name: str
+    ip4: str
+    ip6: str
+
+
+class NdmzStatus(msgspec.Struct, frozen=True, kw_only=True):
+    # What the config asks for is there: with `ndmz.ipv6: required`, IPv6 too.
+    ready: bool = False
+    # An address, a default gateway and a loaded guard, per family.
+    ready4: bool = False
+    ready6: bool = False
+    addresses: list[str] = []
+    gateways: list[str] = []
+    # Closed: the prefixes that the uplink holds an address of, and the site's outside addresses.
+    own: list[str] = []
+    site: list[str] = []
+    # Open although the guard would close them, because the config says so.
+    exceptions: list[str] = []
+    dns: list[str] = []
+    workloads: list[Workload] = []
+    # Whether bridged frames pass the host's firewall, and why.
+    bridge_nf: str = ""
+    # Why something is not as it should be; empty: all is.
+    reasons: list[str] = []
+
+
+def load_status() -> NdmzStatus | None:
+    """What networkd wrote last, None before it has. Raises runtime.files.DamagedFileError."""
+    return files.load(PATH, NdmzStatus)

@@ -1,0 +1,164 @@
+"""The text that is loaded: its order, its sets, and what must never stand in it."""
+
+import re
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+import pytest
+
+from agent.ndmz.guard import Guard, Port, is_internet, render, rules
+
+PORT = Port(
+    name="nr-0000aaaa",
+    mac="02:00:00:00:00:0a",
+    ip4=IPv4Address("100.127.4.5"),
+    ip6=IPv6Address("fd11:2233:4455::405"),
+    link_local=IPv6Address("fe80::ff:fe00:a"),
+)
+CLOSED = Guard(inside4=IPv4Network("100.127.0.0/16"), inside6=IPv6Network("fd11:2233:4455::/64"))
+GUARD = replace(
+    CLOSED,
+    gateways=frozenset({ip_address("192.168.7.1"), ip_address("fe80::1")}),
+    own=frozenset(
+        {
+            ip_network("192.168.7.0/24"),
+            ip_network("192.168.0.0/16"),
+            ip_network("2001:db8:b:1::/64"),
+        }
+    ),
+    site=frozenset({ip_address("198.51.100.10")}),
+    allowed=frozenset({ip_network("10.1.0.0/16")}),
+    ports=frozenset({PORT}),
+)
+
+
+def elements(text: str, name: str) -> list[str]:
+    found = re.findall(rf"^add element \w+ zosnet_ndmz {name} {{ (.*) }}$", text, re.MULTILINE)
+    return found[0].split(", ") if found else []
+
+
+def chain(guard: Guard, name: str) -> list[str]:
+    return [rule.name for rule in rules(guard) if rule.chain == name]
+
+
+def test_the_whole_is_one_transaction_that_empties_before_it_fills_and_deletes_nothing() -> None:
+    lines = render(GUARD).splitlines()
+    verbs = [line.split()[0] for line in lines]
+    last_flush = max(i for i, verb in enumerate(verbs) if verb == "flush")
+    first_fill = min(
+        i for i, line in enumerate(lines) if line.startswith(("add rule", "add element"))
+    )
+
+    assert set(verbs) == {"add", "flush"}
+    assert last_flush < first_fill
+    assert sum(line.startswith("flush chain") for line in lines) == sum(
+        line.startswith("add chain") for line in lines
+    )
+
+
+def test_what_no_rule_lets_through_is_dropped() -> None:
+    text = render(CLOSED)
+
+    for chain_name, hook in (("to_ndmz", "input"), ("through", "forward")):
+        assert re.search(rf"add chain inet \S+ {chain_name} .*hook {hook} .*policy drop", text)
+    assert re.search(r"add chain bridge \S+ port_check .*hook prerouting .*policy drop", text)
+
+
+def test_without_gateways_and_ports_nothing_is_in_a_set() -> None:
+    assert "add element" not in render(CLOSED)
+
+
+def test_the_sets_hold_what_the_guard_says_without_overlaps() -> None:
+    text = render(GUARD)
+
+    assert elements(text, "gw4") == ["192.168.7.1"]
+    assert elements(text, "gw6") == ["fe80::1"]
+    assert elements(text, "own4") == ["192.168.0.0/16"]
+    assert elements(text, "own6") == ["2001:db8:b:1::/64"]
+    assert elements(text, "site4") == ["198.51.100.10"]
+    assert elements(text, "allowed4") == ["10.1.0.0/16"]
+    assert elements(text, "port4") == ['"nr-0000aaaa" . 02:00:00:00:00:0a . 100.127.4.5']
+
+
+def test_adjacent_gateways_stay_two() -> None:
+    two = replace(CLOSED, gateways=frozenset(map(ip_address, ("192.168.7.2", "192.168.7.3"))))
+
+    assert elements(render(two), "gw4") == ["192.168.7.2", "192.168.7.3"]
+
+
+def test_a_gateway_is_judged_before_an_exception_and_both_before_what_is_closed() -> None:
+    order = chain(GUARD, "outward")
+
+    assert order.index("gateway4") < order.index("allowed4") < order.index("closed4")
+    assert order.index("site4") < order.index("internet4")
+    assert order[-2:] == ["internet4", "internet6"]
+
+
+def test_the_gateways_dns_is_open_only_when_asked_for() -> None:
+    asked = replace(GUARD, dns_gateway=True)
+    rule = next(rule for rule in rules(asked) if rule.name == "dns-gateway4")
+
+    assert "dns-gateway4" not in chain(GUARD, "outward")
+    assert "th dport 53 accept" in rule.text
+    assert "@gw4" in rule.text
+    assert chain(asked, "outward").index("dns-gateway4") < chain(asked, "outward").index("gateway4")
+
+
+def test_only_answers_come_in() -> None:
+    inwards = [rule.text for rule in rules(GUARD) if rule.chain == "through"]
+
+    assert "ct direction reply ct state established,related accept" in inwards[0]
+    assert inwards[1].endswith("goto outward")
+    assert not any("ct state" in rule.text for rule in rules(GUARD) if rule.chain == "outward")
+
+
+def test_duplicate_address_detection_is_never_dropped_and_links_are_matched_by_name() -> None:
+    text = render(GUARD)
+
+    assert not re.search(r"ip6 saddr :: .*drop", text)
+    assert not re.search(r"\b[io]if \"", text)
+
+
+def test_nat_keeps_away_from_wireguards_ports_and_from_strangers_sources() -> None:
+    masks = [rule.text for rule in rules(GUARD) if rule.chain == "masks"]
+
+    assert all("saddr" in text for text in masks)
+    assert all(":1024-49151 fully-random" in text for text in masks if "l4proto" in text)
+    assert len(masks) == 4
+
+
+def test_every_rule_has_a_name_of_its_own_and_can_be_left_out() -> None:
+    names = [rule.name for rule in rules(GUARD)]
+    whole = render(GUARD).splitlines()
+
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert len(render(GUARD, without={name}).splitlines()) == len(whole) - 1
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("203.0.113.80", True),
+        ("8.8.8.8", True),
+        ("10.9.9.9", False),
+        ("172.31.255.255", False),
+        ("172.32.0.1", True),
+        ("100.127.0.1", False),
+        ("100.128.0.1", True),
+        ("169.254.1.1", False),
+        ("224.0.0.251", False),
+        ("255.255.255.255", False),
+        ("2001:db8:ffff::80", True),
+        ("fd00::1", False),
+        ("fe80::1", False),
+        ("ff02::1", False),
+        ("::1", False),
+        ("::ffff:192.168.1.1", False),
+        ("64:ff9b::203.0.113.80", True),
+        ("64:ff9b::192.168.1.1", False),
+        ("2002:c0a8:101::1", False),
+    ],
+)
+def test_the_internet_is_what_is_nobodys_own(address: str, expected: bool) -> None:
+    assert is_internet(ip_address(address)) is expected

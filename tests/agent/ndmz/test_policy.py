@@ -1,0 +1,137 @@
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface, ip_network
+
+from agent.ndmz.policy import PUBLIC_DNS, Facts, choose_dns, read_facts, render_resolv_conf
+from netns.values import Address, Link, Route
+
+
+def link(index: int, name: str) -> Link:
+    return Link(
+        index=index,
+        name=name,
+        kind="veth",
+        mac="",
+        mtu=1500,
+        up=True,
+        carrier=True,
+        master=None,
+        alias="",
+        parent=None,
+    )
+
+
+def held(index: int, text: str, *, scope: int = 0, tentative: bool = False) -> Address:
+    return Address(
+        link=index,
+        interface=ip_interface(text),
+        scope=scope,
+        tentative=tentative,
+        dad_failed=False,
+        deprecated=False,
+        permanent=False,
+        valid_s=60,
+        preferred_s=60,
+    )
+
+
+def route(to: str | None, via: str | None, index: int) -> Route:
+    gateway = ip_address(via) if via else None
+    return Route(
+        destination=ip_network(to) if to else None,
+        family=gateway.version if gateway else 4,
+        via=gateway,
+        link=index,
+        metric=0,
+        protocol=4,
+    )
+
+
+LINKS = [link(4, "npub4"), link(6, "npub6"), link(1, "tonrs")]
+
+
+def test_gateways_are_those_of_default_routes_on_the_uplinks_only() -> None:
+    routes = [
+        route(None, "192.168.7.1", 4),
+        route(None, "fe80::1", 6),
+        route("10.0.0.0/8", "192.168.7.2", 4),
+        route(None, "100.127.0.9", 1),
+        route(None, None, 4),
+    ]
+
+    facts = read_facts(LINKS, [], routes)
+
+    assert facts.gateways == {ip_address("192.168.7.1"), ip_address("fe80::1")}
+
+
+def test_every_prefix_of_an_uplink_address_is_closed_and_of_zos_too() -> None:
+    addresses = [
+        held(4, "192.168.7.20/24"),
+        held(6, "2001:db8:b:1::2/64", tentative=True),
+        held(1, "100.127.0.1/16"),
+    ]
+
+    facts = read_facts(LINKS, addresses, [], host_addresses=[held(9, "203.0.113.9/28")])
+
+    assert facts.own == {
+        ip_network("192.168.7.0/24"),
+        ip_network("2001:db8:b:1::/64"),
+        ip_network("203.0.113.0/28"),
+    }
+
+
+def test_a_family_is_ready_with_a_usable_address_and_a_gateway() -> None:
+    gateways = [route(None, "192.168.7.1", 4), route(None, "fe80::1", 6)]
+    waiting = [
+        held(4, "192.168.7.20/24"),
+        held(6, "2001:db8:b:1::2/64", tentative=True),
+        held(6, "fe80::2/64", scope=253),
+    ]
+    done = [*waiting[:1], held(6, "2001:db8:b:1::2/64")]
+
+    before, after = read_facts(LINKS, waiting, gateways), read_facts(LINKS, done, gateways)
+    without = read_facts(LINKS, done, [])
+
+    assert (before.ready4, before.ready6) == (True, False)
+    assert (after.ready4, after.ready6) == (True, True)
+    assert (without.ready4, without.ready6) == (False, False)
+
+
+FACTS = Facts(
+    gateways=frozenset({ip_address("192.168.7.1"), ip_address("fe80::1")}),
+    own=frozenset({ip_network("192.168.7.0/24"), ip_network("203.0.113.0/28")}),
+    usable4=(ip_interface("192.168.7.20").ip,),  # type: ignore[arg-type]
+)
+
+
+def test_configured_servers_are_taken_as_they_are() -> None:
+    configured = [ip_address("192.168.7.53"), ip_address("2001:db8::53")]
+
+    assert choose_dns(configured, [ip_address("9.9.9.9")], FACTS) == tuple(configured)
+
+
+def test_offered_servers_are_taken_when_the_guard_lets_them_through() -> None:
+    offered = [ip_address(a) for a in ("192.168.7.1", "203.0.113.3", "203.0.113.53", "fd00::1")]
+
+    assert choose_dns([], offered, FACTS) == (ip_address("203.0.113.53"),)
+
+
+def test_when_none_is_left_public_ones_are_taken_those_of_a_ready_family_first() -> None:
+    six = replace(
+        FACTS,
+        usable4=(),
+        usable6=(ip_address("2001:db8::2"),),  # type: ignore[arg-type]
+    )
+
+    assert choose_dns([], [ip_address("192.168.7.1")], FACTS) == PUBLIC_DNS[:3]
+    assert choose_dns([], [], six)[:2] == PUBLIC_DNS[2:]
+
+
+def test_gateway_means_the_current_gateways_that_can_be_asked_from_behind_a_router() -> None:
+    assert choose_dns([], [], FACTS, gateway=True) == (ip_address("192.168.7.1"),)
+
+
+def test_resolv_conf_names_each_server_once() -> None:
+    lines = render_resolv_conf([ip_address("9.9.9.9"), ip_address("2620:fe::fe")]).splitlines()
+
+    assert lines[1:3] == ["nameserver 9.9.9.9", "nameserver 2620:fe::fe"]
+    assert lines[0].startswith("#")
