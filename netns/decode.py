@@ -137,7 +137,7 @@ def decode_neighbour(payload: bytes) -> Neighbour | None:
     return Neighbour(link=link, address=address, mac=mac, state=NeighbourState(state))
 
 
-def route_link(payload: bytes) -> int | None:
+def route_link(payload: bytes | memoryview) -> int | None:
     """Which link a route message is about, if it names one."""
     return _number(attributes(payload, _ROUTE.size).get(4)) or None
 
