@@ -78,9 +78,9 @@ def print_error(error: CannotError, *, as_json: bool = False) -> int:
         }
         print(json.dumps(said), file=sys.stderr)
     else:
-        print(f"error: {error.message}", file=sys.stderr)
+        print(f"error: {printable(error.message)}", file=sys.stderr)
         if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+            print(f"hint: {printable(error.hint)}", file=sys.stderr)
     return int(error.code)
 
 
@@ -131,9 +131,16 @@ def _cell(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case list() | tuple():
-            return ", ".join(str(v) for v in value)
+            return printable(", ".join(str(v) for v in value))
         case _:
-            return str(value)
+            return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """`text` for a terminal: a name that a stranger chose must not steer it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def require_root(what: str) -> None:

@@ -7,6 +7,7 @@ unknown and double keys, wrong types, aliases, and the YAML traps (an unquoted M
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +17,12 @@ from runtime.failure import CannotError, Exit
 
 T = TypeVar("T")
 MAX_SIZE = 256 * 1024
+MAX_DEPTH = 32  # libyaml's composer recurses on the C stack: 50 000 brackets end the process
 
 
 class ConfigError(CannotError):
+    """The file is there and cannot be used; the message names the key."""
+
     def __init__(self, path: Path, reason: str, *, hint: str | None = None) -> None:
         super().__init__(f"cannot use {path}: {reason}", hint=hint, code=Exit.USAGE)
 
@@ -26,7 +30,8 @@ class ConfigError(CannotError):
 def load_config(path: Path, kind: type[T]) -> T:
     """The config in `path`; all defaults when the file does not exist. Raises ConfigError."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_SIZE + 1)
     except FileNotFoundError:
         return kind()
     except OSError as error:
@@ -37,7 +42,7 @@ def load_config(path: Path, kind: type[T]) -> T:
 def parse_config(data: bytes, kind: type[T], path: Path) -> T:
     """`data` as a `kind`; `path` is only named in errors. Raises ConfigError."""
     if len(data) > MAX_SIZE:
-        raise ConfigError(path, f"it has {len(data)} bytes, more than {MAX_SIZE}")
+        raise ConfigError(path, f"it has more than {MAX_SIZE} bytes")
     document = _read_yaml(data, path)
     if document is None:
         return kind()
@@ -53,12 +58,7 @@ def _read_yaml(data: bytes, path: Path) -> Any:
     import yaml  # noqa: PLC0415  # 14 ms that only a program with a config file pays
 
     class Loader(yaml.CSafeLoader):
-        """Safe, without aliases (a bomb of 1 kB unfolds to gigabytes) and without double keys."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                raise yaml.YAMLError("aliases are not allowed")
-            return super().compose_node(parent, index)  # type: ignore[misc]  # not in the stubs
+        """Safe, and without double keys, of which YAML silently takes the last."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             seen = set()
@@ -66,82 +66,108 @@ def _read_yaml(data: bytes, path: Path) -> Any:
                 key = self.construct_object(key_node, deep=True)
                 line = key_node.start_mark.line + 1
                 if not isinstance(key, str):
-                    raise yaml.YAMLError(f"line {line}: the key {key!r} is not text: quote it")
+                    raise yaml.YAMLError(f"line {line}: YAML reads a key as {key!r}: quote it")
                 if key in seen:
                     raise yaml.YAMLError(f"line {line}: the key {key!r} stands twice")
                 seen.add(key)
             return super().construct_mapping(node, deep)
 
     try:
+        _check_shape(yaml, data)
         return yaml.load(data, Loader)  # noqa: S506  # the loader is a safe one
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or str(error) or "nested too deeply"
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise ConfigError(path, f"{where}{problem}") from error
 
 
-def _explain(path: Path, reason: str, document: dict[str, Any], kind: type[Any]) -> ConfigError:
+def _check_shape(yaml: Any, data: bytes) -> None:
+    """Refuse what must not reach the composer: aliases, of which 1 kB unfolds to gigabytes, depth."""
+    depth = documents = 0
+    for event in yaml.parse(data, yaml.CSafeLoader):
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError(f"line {line}: aliases (*{event.anchor}) are not allowed")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"line {line}: nested deeper than {MAX_DEPTH}")
+        if documents > 1:
+            raise yaml.YAMLError(f"line {line}: a second document (---) begins")
+
+
+def _explain(path: Path, said: str, document: Mapping[str, Any], kind: type[Any]) -> ConfigError:
     """A msgspec message in the words of somebody who reads the file."""
-    where = re.search(r" - at `(?:key in )?\$\.?(.*)`$", reason)
-    key = where.group(1) if where else ""
+    match = re.fullmatch(r"(.*?)(?: - at `(?:key in )?\$\.?(.*)`)?", said, re.DOTALL)
+    reason, key = (match[1], match[2] or "") if match else (said, "")
     place = f"{key}: " if key else ""
-    unknown = re.match(r"Object contains unknown field `(.*?)`", reason)
-    if unknown:
-        name = unknown.group(1)
-        known = _known_keys(kind)
-        near = difflib.get_close_matches(name, known, 1)
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", reason, re.DOTALL):
+        known = _keys_at(kind, _steps(key))
+        near = difflib.get_close_matches(unknown[1], known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
-        return ConfigError(path, f"{place}unknown key {name!r}", hint=hint)
-    said = re.sub(r" - at `.*`$", "", reason)
-    said = said[0].lower() + said[1:]
-    value = _value_at(document, key)
-    if "got `int`" in reason and isinstance(value, int) and "`str`" in reason:
-        return ConfigError(
-            path,
-            f"{place}YAML reads this as the number {value}, text is needed",
-            hint='quote it: MAC addresses such as "52:54:00:12:34:56" are numbers to YAML',
-        )
-    if "got `bool`" in reason and "`str`" in reason:
-        return ConfigError(
-            path,
-            f"{place}YAML reads this as {value}, text is needed",
-            hint="quote it: yes, no, on and off are booleans to YAML",
-        )
-    return ConfigError(path, f"{place}{said}")
+        return ConfigError(path, f"{place}unknown key {unknown[1]!r}", hint=hint)
+    if wrong := re.fullmatch(r"Expected `(.+)`, got `(\w+)`", reason):
+        reads, hint = _misread(wrong[1].split(" | "), wrong[2], _value_at(document, _steps(key)))
+        if reads:
+            return ConfigError(path, f"{place}{reads}", hint=hint)
+    return ConfigError(path, f"{place}{reason[:1].lower()}{reason[1:]}")
 
 
-def _known_keys(kind: type[Any]) -> set[str]:
-    keys: set[str] = set()
-    todo, done = [kind], set()
-    while todo:
-        current = todo.pop()
-        if current in done:
-            continue
-        done.add(current)
-        for field in msgspec.structs.fields(current):
-            keys.add(field.encode_name)
-            todo += [t for t in _struct_types(field.type) if t not in done]
-    return keys
+def _misread(expected: list[str], got: str, value: Any) -> tuple[str, str]:
+    """What YAML made of text that is not quoted, and what to do about it; empty: no such case."""
+    match got:
+        case "int" | "float" if "str" in expected:
+            hint = 'quote it: MAC addresses such as "52:54:00:12:34:56" are numbers to YAML'
+            return (
+                f"YAML reads this as {'a number' if value is None else f'the number {value}'}, text is needed",
+                hint,
+            )
+        case "bool" if "str" in expected:
+            hint = "quote it: yes, no, on and off are booleans to YAML"
+            return (
+                f"YAML reads this as {value if value is not None else 'a boolean'}, text is needed",
+                hint,
+            )
+        case "date" | "datetime" if "str" in expected:
+            return "YAML reads this as a date, text is needed", "quote it"
+        case "null":
+            return "it has no value", "give it one, or leave the key out"
+        case _:
+            return "", ""
 
 
-def _struct_types(annotation: Any) -> list[type[Any]]:
-    found = []
+def _steps(place: str) -> list[str]:
+    """`a.b[0][...].c` as msgspec writes places: a, b, 0, ..., c."""
+    return re.findall(r"\.\.\.|[^.\[\]]+", place)
+
+
+def _keys_at(kind: Any, steps: list[str]) -> set[str]:
+    """The keys of the structs that may stand at this place."""
+    structs = _structs(kind)
+    for step in steps:
+        if step != "..." and not step.isdecimal():  # an index: _structs looked through lists
+            fields = [f for struct in structs for f in msgspec.structs.fields(struct)]
+            structs = [s for f in fields if f.encode_name == step for s in _structs(f.type)]
+    return {f.encode_name for struct in structs for f in msgspec.structs.fields(struct)}
+
+
+def _structs(annotation: Any) -> list[Any]:
+    """The struct types in `Sub`, `Sub | None`, `list[Sub]`, `dict[str, Sub]`."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
-        found.append(annotation)
-    for argument in getattr(annotation, "__args__", ()):
-        found += _struct_types(argument)
-    return found
+        return [annotation]
+    return [s for inner in getattr(annotation, "__args__", ()) for s in _structs(inner)]
 
 
-def _value_at(document: Any, key: str) -> Any:
-    """Follow `a.b[0].c` as msgspec writes places."""
+def _value_at(document: Any, steps: list[str]) -> Any:
+    """What stands there, or None when the place does not say it all (`[...]`: some key)."""
     value = document
-    for part in re.findall(r"[^.\[\]]+", key):
+    for step in steps:
         if isinstance(value, dict):
-            value = value.get(part)
-        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
         else:
             return None
     return value

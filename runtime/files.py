@@ -3,6 +3,7 @@
 `store` and `load` keep a msgspec struct as JSON; `write_atomic` keeps bytes.
 """
 
+import glob
 import os
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,8 @@ class DamagedFileError(Exception):
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
     """Replace `path` by `data`. With `durable` (state) it is on the disk when we return; without
     (status files on a tmpfs) only the replacement is atomic.
+
+    A writer that is killed leaves `.<name>.<pid>.new` behind; the next one sweeps it away.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
@@ -38,12 +41,21 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = 
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sweep(path)
     if durable:
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of `path` left; a living writer's file is its own."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+        pid = left.name.removesuffix(".new").rpartition(".")[2]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
+            left.unlink(missing_ok=True)
 
 
 def store(path: Path, value: Any, *, mode: int = 0o600, durable: bool = True) -> None:

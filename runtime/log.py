@@ -21,7 +21,7 @@ _BUILT_IN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskN
 
 
 class LineFormatter(logging.Formatter):
-    """Phrase and `key=value` fields; values with blanks are quoted as JSON strings."""
+    """Phrase and `key=value` fields; values with blanks or control characters as JSON strings."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -36,7 +36,8 @@ class LineFormatter(logging.Formatter):
 
 def _quoted(value: Any) -> str:
     text = str(value)
-    return json.dumps(text) if not text or any(c in text for c in ' "\n=\t') else text
+    plain = text.isprintable() and not any(c in text for c in ' "=')
+    return text if text and plain else json.dumps(text)
 
 
 class DailyFile(logging.Handler):
@@ -57,7 +58,7 @@ class DailyFile(logging.Handler):
             if self._stream is not None:
                 self._stream.write(self.format(record) + self.terminator)
                 self._stream.flush()
-        except OSError:
+        except Exception:  # noqa: BLE001  # a disk that is full must not end the program
             self.handleError(record)
 
     def _open(self, day: str) -> None:
@@ -71,8 +72,9 @@ class DailyFile(logging.Handler):
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(path.name)
         fresh.replace(link)
-        kept = sorted(self._directory.glob(f"{self._program}-????-??-??.log"))
-        for old in kept[:-KEEP_DAYS]:
+        # Today's stays whatever its date is: a clock may have gone back.
+        others = set(self._directory.glob(f"{self._program}-????-??-??.log")) - {path}
+        for old in sorted(others)[: 1 - KEEP_DAYS]:
             old.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -1,0 +1,146 @@
+"""Command lines, as processes: exit codes, what goes to which stream, what is loaded when."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.cli import Command, print_items, require_root, require_tool, run_program, table
+from runtime.failure import CannotError, Exit
+
+
+def prog(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.runtime.fake_verbs", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["show", "things"], 0),
+        (["show", "9"], 9),
+        (["show", "denied"], 5),
+        (["show", "interrupt"], 130),
+        (["show", "bug"], 1),
+        (["show"], 2),
+        (["show", "things", "-o", "xml"], 2),
+        (["nonsense"], 2),
+        ([], 2),
+        (["--version"], 0),
+        (["--help"], 0),
+        (["show", "--help"], 0),
+    ],
+)
+def test_the_exit_code_says_what_happened(words: list[str], code: int) -> None:
+    assert prog(*words).returncode == code
+
+
+def test_data_goes_to_stdout_as_a_table_or_as_json() -> None:
+    shown, said = prog("show", "things"), prog("show", "things", "-o", "json")
+
+    assert shown.stdout == "NAME  UP   ADDRESSES\nn1    yes  10.0.0.1, ::1\n"
+    assert json.loads(said.stdout) == {
+        "schema": "zosnet/v1",
+        "kind": "thing",
+        "items": [{"name": "n1", "up": True, "ips": ["10.0.0.1", "::1"], "extra": 7}],
+    }
+    assert (shown.stderr, said.stderr) == ("", "")
+
+
+def test_errors_go_to_stderr_in_words_or_as_json() -> None:
+    shown, said = prog("show", "denied"), prog("show", "denied", "-o", "json")
+
+    assert shown.stderr == "error: cannot show: it is denied\nhint: ask\\x1b\n"
+    assert json.loads(said.stderr) == {
+        "schema": "zosnet/v1",
+        "kind": "error",
+        "error": "cannot show: it is denied",
+        "hint": "ask\x1b",
+        "code": 5,
+    }
+    assert (shown.stdout, said.stdout) == ("", "")
+
+
+def test_a_bug_shows_where_it_is() -> None:
+    assert "RuntimeError: a bug" in prog("show", "bug").stderr
+
+
+def test_help_and_another_verb_load_no_verbs_module() -> None:
+    helped = prog("--help")
+    shown = prog("show", "things")
+
+    assert "a module that is not there" in helped.stdout
+    assert (helped.returncode, shown.returncode) == (0, 0)
+    assert "ModuleNotFoundError" in prog("missing").stderr
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    argv = [sys.executable, "-m", "tests.runtime.fake_verbs", "show", "many"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_a_table_has_columns_two_blanks_apart_and_no_blank_at_the_end() -> None:
+    assert table([["a", "b"], ["long", ""]], ["x", "yy"]) == "X     YY\na     b\nlong"
+
+
+def test_cells_are_for_people_and_cannot_steer_their_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows: list[dict[str, object]] = [
+        {"a": None, "b": "", "c": [], "d": False, "e": 0},
+        {"a": "\x1b[2Jé", "b": "x\ny", "c": ["\r"], "d": True},
+    ]
+    print_items("x", rows, {key: key for key in "abcde"}, output="table")
+    lines = capsys.readouterr().out.splitlines()
+
+    assert lines[1].split() == ["-", "-", "-", "no", "0"]
+    assert lines[2].split() == ["\\x1b[2Jé", "x\\ny", "\\r", "yes", "-"]
+
+
+def test_a_program_can_be_run_with_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [Command("show", "print things", "tests.runtime.fake_verbs")]
+
+    assert run_program("prog", "", commands, ["show", "things"]) == 0
+    assert capsys.readouterr().out.startswith("NAME")
+
+
+def test_a_tool_that_is_missing_is_said_with_its_package() -> None:
+    found = require_tool("sh", package="dash", what="run a shell")
+    with pytest.raises(CannotError) as error:
+        require_tool("nosuchtool", package="nosuch", what="do that")
+
+    assert Path(found).name == "sh"
+    assert error.value.message == "cannot do that: there is no nosuchtool on this machine"
+    assert error.value.hint == "apt-get install nosuch"
+    assert error.value.code == Exit.USAGE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives up being root")
+def test_what_needs_root_says_so_to_others() -> None:
+    code = (
+        "import os\n"
+        "from runtime.cli import require_root\n"
+        "from runtime.failure import CannotError\n"
+        "require_root('build networks')\n"
+        "os.seteuid(65534)\n"
+        "try: require_root('build networks')\n"
+        "except CannotError as error: print(error, error.hint, int(error.code))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "cannot build networks: not root run it with sudo 2\n"
+    require_root("build networks")

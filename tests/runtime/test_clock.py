@@ -1,0 +1,123 @@
+"""The clock never goes back: not over a reboot, not when somebody sets the system's."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from runtime.clock import FlooredClock, boot_ms, wall_ms
+
+MINUTE = 60_000
+NOON = 1_800_000_000_000
+
+
+@dataclass
+class Machine:
+    """A machine's two clocks; `pass_` lets time go by on both."""
+
+    path: Path
+    wall: int = NOON
+    boot: int = 1000
+
+    def clock(self) -> FlooredClock:
+        return FlooredClock(
+            self.path, wall=lambda: self.wall, boot=lambda: self.boot, set_wall=self.set_wall
+        )
+
+    def set_wall(self, now: int) -> None:
+        self.wall = now
+
+    def pass_(self, milliseconds: int) -> None:
+        self.wall += milliseconds
+        self.boot += milliseconds
+
+    def reboot(self, wall: int) -> FlooredClock:
+        self.wall, self.boot = wall, 500
+        return self.clock()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "clock")
+
+
+def test_a_good_system_clock_is_taken_as_it_is(machine: Machine) -> None:
+    clock = machine.clock()
+    machine.pass_(5000)
+
+    assert clock.now_ms() == NOON + 5000
+    assert clock.behind_ms == 0
+    assert not clock.step_system_clock()
+
+
+def test_after_a_reboot_without_battery_time_goes_on_a_minute_after_the_last_save(
+    machine: Machine,
+) -> None:
+    clock = machine.clock()
+    machine.pass_(10 * MINUTE)
+    clock.save()
+    clock = machine.reboot(wall=0)
+    first = clock.now_ms()
+    machine.pass_(7000)
+
+    assert first == NOON + 11 * MINUTE
+    assert clock.behind_ms == NOON + 11 * MINUTE
+    assert clock.now_ms() == first + 7000
+
+
+def test_each_reboot_starts_later_than_the_one_before_even_if_it_lived_shortly(
+    machine: Machine,
+) -> None:
+    machine.clock().save()
+    seen = []
+    for _ in range(3):
+        clock = machine.reboot(wall=0)
+        seen.append(clock.now_ms())
+        clock.save()
+
+    assert seen == [NOON + MINUTE, NOON + 2 * MINUTE, NOON + 3 * MINUTE]
+
+
+def test_authenticated_time_moves_it_forward_only_and_goes_on(machine: Machine) -> None:
+    clock = machine.clock()
+    clock.learn(NOON + MINUTE)
+    clock.learn(NOON - MINUTE)
+    machine.pass_(1000)
+
+    assert clock.now_ms() == NOON + MINUTE + 1000
+
+
+def test_stepping_the_system_clock_counts_what_was_learnt_once(machine: Machine) -> None:
+    clock = machine.clock()
+    clock.learn(NOON + 60 * MINUTE)
+    stepped = clock.step_system_clock()
+
+    assert stepped
+    assert machine.wall == NOON + 60 * MINUTE
+    assert clock.now_ms() == NOON + 60 * MINUTE
+    assert not clock.step_system_clock()
+
+
+def test_a_system_clock_that_is_set_back_takes_nothing_back(machine: Machine) -> None:
+    clock = machine.clock()
+    before = clock.now_ms()
+    machine.wall -= 30 * MINUTE
+    machine.pass_(2000)
+
+    assert clock.now_ms() == before + 2000
+    assert clock.step_system_clock()
+    assert machine.wall == before + 2000
+
+
+@pytest.mark.parametrize("damage", [b"", b"yesterday", b"-5", b"\xff\n"])
+def test_a_damaged_floor_is_no_floor(machine: Machine, damage: bytes) -> None:
+    machine.path.write_bytes(damage)
+
+    assert machine.clock().now_ms() == NOON
+
+
+def test_the_real_clocks_are_the_defaults(tmp_path: Path) -> None:
+    clock = FlooredClock(tmp_path / "clock")
+
+    assert abs(clock.now_ms() - wall_ms()) < 1000
+    assert boot_ms() > 0

@@ -1,0 +1,98 @@
+"""State files: whole after any crash, readable by nobody else, damage named."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runtime.files import DamagedFileError, load, store, write_atomic
+
+
+class Lease(msgspec.Struct, frozen=True):
+    address: str
+    seconds: int
+
+
+def test_what_is_stored_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "down" / "lease.json"
+    store(path, Lease("10.0.0.1", 60))
+    store(path, Lease("10.0.0.2", 60))
+
+    assert load(path, Lease) == Lease("10.0.0.2", 60)
+    assert [p.name for p in path.parent.iterdir()] == ["lease.json"]
+
+
+def test_a_file_is_for_its_owner_unless_told(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "key", b"k")
+    write_atomic(tmp_path / "status", b"s", mode=0o644, durable=False)
+
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "status").stat().st_mode & 0o777 == 0o644
+
+
+def test_no_file_is_none_and_a_damaged_one_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "lease.json"
+
+    assert load(path, Lease) is None
+    for damage in (b"", b'{"address": "10.0.0.1"', b'{"address": 3, "seconds": 1}', b"\xff", b"[]"):
+        path.write_bytes(damage)
+        with pytest.raises(DamagedFileError, match=r"lease\.json is damaged"):
+            load(path, Lease)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "inside").touch()
+    with pytest.raises(OSError, match="directory"):
+        write_atomic(tmp_path / "taken", b"new")
+
+    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from runtime.files import write_atomic
+path = Path(sys.argv[1])
+for n in range(1_000_000):
+    write_atomic(path, str(n % 10).encode() * 200_000, durable=n % 2 == 0)
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    write_atomic(path, b"0" * 200_000)
+    left, moment = 0, random.Random(7)
+    for _ in range(12):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)])
+        time.sleep(0.08 + moment.uniform(0, 0.05))
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        data = path.read_bytes()
+
+        assert len(data) == 200_000
+        assert len(set(data)) == 1
+        left = max(left, len(list(tmp_path.iterdir())))
+    write_atomic(path, b"end")
+
+    assert left > 1  # some were killed in the middle: the positive control
+    assert [p.name for p in tmp_path.iterdir()] == ["state"]
+
+
+def test_the_half_written_file_of_a_living_writer_is_left_to_it(tmp_path: Path) -> None:
+    other = tmp_path / f".state.{os.getppid()}.new"
+    dead = subprocess.Popen(["/bin/true"])
+    dead.wait()
+    foreign = tmp_path / f".other.{dead.pid}.new"
+    gone = tmp_path / f".state.{dead.pid}.new"
+    for path in (other, foreign, gone):
+        path.touch()
+    write_atomic(tmp_path / "state", b"x")
+
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([other.name, foreign.name, "state"])
