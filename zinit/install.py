@@ -1,4 +1,4 @@
-"""Make a unit run, whatever zinit holds of it now: observe, then stop, forget, write, monitor, start.
+"""Make a unit run, whatever zinit holds of it now: observe, then stop, forget, write, monitor.
 
     ensure_unit(Client(), dhcp_zos(agent))
 
@@ -55,9 +55,10 @@ def ensure_unit(
     if not same:
         # 0644: no secret belongs into a unit, and people read these files.
         files.write_atomic(path, text, mode=0o644)
-    with contextlib.suppress(AlreadyMonitoredError):  # somebody else just did
-        client.monitor(unit.name)
-    client.start(unit.name)
+    try:
+        client.monitor(unit.name)  # starts it; a `start` as well would run a quick oneshot twice
+    except AlreadyMonitoredError:  # by somebody else, just now
+        client.start(unit.name)
     log.info("unit installed", extra={"unit": unit.name})
     return True
 
