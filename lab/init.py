@@ -48,6 +48,7 @@ def main(argv: list[str]) -> int:
     if pid == 0:
         live(control, argv[2], kind="world")
     control.close()
+    redirect_output(os.devnull)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 

@@ -22,6 +22,9 @@ RESOLVER6 = IPv6Address("2001:db8:ffff::53")
 WEB4, WEB6 = IPv4Address("203.0.113.80"), IPv6Address("2001:db8:ffff::80")
 CONTROLLER4, CONTROLLER6 = IPv4Address("203.0.113.10"), IPv6Address("2001:db8:ffff::10")
 BEYOND = IPv4Address("10.9.9.9")
+# Real public resolvers that programs fall back to; in here they are ours.
+FALLBACKS4 = (IPv4Address("9.9.9.9"), IPv4Address("1.1.1.1"))
+FALLBACKS6 = (IPv6Address("2620:fe::fe"), IPv6Address("2606:4700:4700::1111"))
 NAMES = {
     "web.example": (WEB4, WEB6),
     "controller.example": (CONTROLLER4, CONTROLLER6),
@@ -57,7 +60,8 @@ def internet_script() -> str:
         "link set net0 addrgenmode none up",
         *(f"addr add {a}/24 dev net0" for a in (GATEWAY4, RESOLVER4, WEB4)),
         *(f"addr add {a}/64 dev net0 nodad" for a in (LINK_LOCAL, GATEWAY6, RESOLVER6, WEB6)),
-        f"addr add {BEYOND}/32 dev lo",
+        *(f"addr add {a}/32 dev lo" for a in (BEYOND, *FALLBACKS4)),
+        *(f"addr add {a}/128 dev lo" for a in FALLBACKS6),
     ]
     return FORWARDING + ip_script(lines)
 
@@ -76,7 +80,8 @@ def host_script(address4: IPv4Address, address6: IPv6Address) -> str:
 
 def serve_internet(node: Node) -> None:
     addresses = [f"--address=/{name}/{a}" for name, both in NAMES.items() for a in both]
-    listen = [f"--listen-address={address}" for address in (RESOLVER4, RESOLVER6)]
+    resolvers = (RESOLVER4, RESOLVER6, *FALLBACKS4, *FALLBACKS6)
+    listen = [f"--listen-address={address}" for address in resolvers]
     node.spawn("dnsmasq", *DNSMASQ, *listen, *addresses, log=node.log("dnsmasq"))
     start_answering(node)
 

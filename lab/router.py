@@ -233,8 +233,8 @@ def dnsmasq_options(lan: Lan) -> list[str]:
 
 
 def dhcp_options(own: IPv4Interface, lan: Lan) -> list[str]:
-    """All of a small network, .100 to .199 of a usual one."""
-    first, last = own.network[1], own.network[-2]
+    """All of a small network but its last, which is for fixed addresses; .100 to .199 of a usual."""
+    first, last = own.network[1], own.network[-3]
     if own.network.num_addresses >= 256:
         first, last = own.network[100], own.network[199]
     elif own.ip == first:

@@ -157,11 +157,12 @@ def test_names_resolve_at_the_public_resolver_and_through_the_router(world: Worl
     node.script("ip link set eth0 up")
     settle(node, "192.168.7.20/24", "192.168.7.1")
     found = []
-    for where, server in ((host, RESOLVER4), (host, RESOLVER6), (node, "192.168.7.1")):
+    servers = (RESOLVER4, RESOLVER6, "9.9.9.9", "2620:fe::fe")
+    for where, server in (*((host, each) for each in servers), (node, "192.168.7.1")):
         where.write("/etc/resolv.conf", f"nameserver {server}\n")
         found.append(where.output("getent", "ahostsv4", "web.example").split()[0])
 
-    assert found == [str(WEB4)] * 3
+    assert found == [str(WEB4)] * 5
     assert ask(node, "udp", CONTROLLER4, 9) == ""
     assert node.ok("ping", "-c1", "-W1", str(CONTROLLER4))
 

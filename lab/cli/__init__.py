@@ -1,0 +1,1 @@
+"""The commands of `zosnet-lab`, one a file."""

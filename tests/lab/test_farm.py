@@ -1,0 +1,157 @@
+"""The farm and the command line that keeps one in the background."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from lab.farm import FARM, Farm, build_farm
+from lab.host import TREE
+from lab.internet import WEB4, WEB6
+from lab.world import World
+
+pytestmark = pytest.mark.lab
+
+NAME = f"test-{os.getpid()}"
+
+
+@pytest.fixture
+def farm(world: World) -> Farm:
+    return build_farm(world)
+
+
+def lab(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lab", *words],
+        cwd=TREE,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture
+def background() -> Iterator[str]:
+    made = lab("up", "--name", NAME)
+    assert made.returncode == 0, made.stderr
+    yield NAME
+    lab("down", "--name", NAME)
+
+
+def reaches(farm: Farm, machine: str, target: object) -> bool:
+    return farm.machines[machine].ok("ping", "-c1", "-W1", str(target))
+
+
+def test_every_site_has_the_way_to_the_internet_that_its_layout_says(farm: Farm) -> None:
+    seen = {
+        name: (reaches(farm, name, WEB4), reaches(farm, name, WEB6))
+        for name in ("ctl", "r-a", "r-b", "r-c")
+    }
+
+    assert seen == {
+        "ctl": (True, True),
+        "r-a": (True, True),
+        "r-b": (True, True),
+        "r-c": (True, False),
+    }
+
+
+def test_a_lan_neighbour_answers_on_its_lan_and_a_public_one_from_outside(farm: Farm) -> None:
+    private, global6 = (a.ip for a in FARM.neighbours[1].addresses)
+    public, _ = (a.ip for a in FARM.neighbours[0].addresses)
+
+    assert reaches(farm, "r-b", private)
+    assert reaches(farm, "inet", global6)
+    assert reaches(farm, "inet", public)
+    assert not reaches(farm, "inet", private)
+
+
+def test_a_nodes_cards_are_down_and_only_cabled_ones_get_a_carrier(farm: Farm) -> None:
+    node = farm.nodes["n2"]
+    before = node.output("ip", "-br", "link", "show", "up")
+    node.script("for i in 0 1 2; do ip link set eth$i up; done")
+    carriers = node.script("cat /sys/class/net/eth?/carrier").split()
+
+    assert before.split()[0] == "lo"
+    assert len(before.splitlines()) == 1
+    assert carriers == ["1", "1", "0"]
+
+
+def test_a_changed_plan_makes_a_changed_farm(world: World) -> None:
+    farm = build_farm(world, FARM.with_lan("c", check_address=True))
+    options = {
+        switch: router.output("ps", "ax", "-o", "args") for switch, router in farm.routers.items()
+    }
+
+    assert "--no-ping" not in options["lan-c"]
+    assert "--no-ping" in options["lan-b"]
+
+
+def test_a_farm_in_the_background_takes_commands_and_is_gone_after_down(background: str) -> None:
+    record = json.loads(Path(f"/run/zosnet-lab/{NAME}.json").read_text())
+    hostname = lab("exec", "--name", NAME, "n2", "hostname")
+    failing = lab("exec", "--name", NAME, "n2", "sh", "-c", "exit 7")
+    shown = lab("status", "--name", NAME, "-o", "json")
+    again = lab("up", "--name", NAME)
+    unknown = lab("exec", "--name", NAME, "n9", "true")
+    down = lab("down", "--name", NAME)
+    gone = lab("status", "--name", NAME)
+
+    assert hostname.stdout == "n2\n"
+    assert failing.returncode == 7
+    assert [item["name"] for item in json.loads(shown.stdout)["items"]] == ["n1", "n2", "n3"]
+    assert (again.returncode, "it is up already" in again.stderr) == (4, True)
+    assert (unknown.returncode, "has none" in unknown.stderr) == (3, True)
+    assert down.returncode == 0
+    assert not Path(f"/proc/{record['world']['pid']}").exists()
+    assert not Path(f"/proc/{record['machines']['n2']['pid']}").exists()
+    assert (gone.returncode, "it is not up" in gone.stderr) == (3, True)
+
+
+def test_down_kills_nothing_that_only_has_the_pid_of_a_world() -> None:
+    sleeper = subprocess.Popen(["sleep", "60"])
+    path = Path(f"/run/zosnet-lab/{NAME}-stale.json")
+    path.parent.mkdir(exist_ok=True)
+    stale = {
+        "name": f"{NAME}-stale",
+        "world": {"pid": sleeper.pid, "started": 1},
+        "machines": {},
+        "layouts": {},
+    }
+    path.write_text(json.dumps(stale))
+    ended = lab("down", "--name", f"{NAME}-stale")
+    alive = sleeper.poll() is None
+    sleeper.kill()
+    sleeper.wait()
+
+    assert alive
+    assert ended.returncode == 3
+    assert not path.exists()
+
+
+def test_who_is_not_root_is_told_so() -> None:
+    said = subprocess.run(
+        ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-m", "lab", "up"],
+        cwd=TREE,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+    assert said.returncode == 2
+    assert said.stderr == "error: cannot make a farm: not root\nhint: run it with sudo\n"
+
+
+def test_a_farm_is_up_in_well_under_a_second(world: World) -> None:
+    begun = monotonic()
+    build_farm(world)
+
+    assert monotonic() - begun < 2.0  # 0.15 s on an idle machine; tests run beside each other
