@@ -1,7 +1,7 @@
 """IPv4 and UDP headers around a DHCP message, for a link that has no address yet.
 
 A packet socket hands us every kind of IPv4 datagram; `unwrap` gives the payload of a whole one
-for the client port or raises BadMessageError. `CLIENT_FILTER` keeps the others in the kernel.
+for the client port or raises BadMessageError.
 """
 
 import struct
@@ -15,19 +15,6 @@ BROADCAST = IPv4Address("255.255.255.255")
 _IP = struct.Struct("!BBHHHBBH4s4s")
 _UDP = struct.Struct("!HHHH")
 _PSEUDO = struct.Struct("!4s4sBBH")
-
-# Classic BPF on the IP header: UDP, no later fragment, destination port 68; accept all of it.
-CLIENT_FILTER: tuple[tuple[int, int, int, int], ...] = (
-    (0x30, 0, 0, 9),  # ldb [9]: protocol
-    (0x15, 0, 6, UDP),
-    (0x28, 0, 0, 6),  # ldh [6]: fragment offset
-    (0x45, 4, 0, 0x1FFF),
-    (0xB1, 0, 0, 0),  # ldxb: length of the IP header
-    (0x48, 0, 0, 2),  # ldh [x + 2]: destination port
-    (0x15, 0, 1, CLIENT_PORT),
-    (0x06, 0, 0, 0xFFFF),
-    (0x06, 0, 0, 0),
-)
 
 
 def checksum(data: bytes) -> int:

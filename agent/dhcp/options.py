@@ -17,6 +17,10 @@ class BadMessageError(ValueError):
     """A datagram that is not a valid reply to us. Count it, drop it."""
 
 
+class StrayMessageError(BadMessageError):
+    """One that is not meant for us: a busy link has many, they say nothing about its server."""
+
+
 class Options:
     """The options of one message: number → joined value."""
 

@@ -15,7 +15,13 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from agent.dhcp.lease import StaticRoute
-from agent.dhcp.options import BadMessageError, Options, parse_options, render_options
+from agent.dhcp.options import (
+    BadMessageError,
+    Options,
+    StrayMessageError,
+    parse_options,
+    render_options,
+)
 
 UNSPECIFIED = IPv4Address(0)
 COOKIE = b"c\x82Sc"
@@ -158,9 +164,9 @@ def decode_reply(data: bytes, *, query: Query) -> Reply:
         raise BadMessageError(f"{len(data)} bytes")
     op, htype, hlen, _, xid, _, _, _, yiaddr, _, _, chaddr, sname, file = HEADER.unpack_from(data)
     if (op, htype, hlen) != (BOOTREPLY, ETHERNET, 6):
-        raise BadMessageError("no reply for Ethernet")
+        raise StrayMessageError("no reply for Ethernet")
     if xid != query.xid or chaddr[:6] != query.hardware:
-        raise BadMessageError("an answer to somebody else")
+        raise StrayMessageError("an answer to somebody else")
     if data[HEADER.size : OPTIONS_AT] != COOKIE:
         raise BadMessageError("no DHCP cookie")
     options = parse_options(data[OPTIONS_AT:], file=file, sname=sname)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.dhcp.datagram import CLIENT_FILTER, unwrap, wrap
+from agent.dhcp.datagram import unwrap, wrap
 from agent.dhcp.options import BadMessageError
 
 SOURCE, DESTINATION = IPv4Address("10.0.0.1"), IPv4Address("10.0.0.9")
@@ -51,36 +51,3 @@ def test_a_checksum_left_to_hardware_is_not_looked_at() -> None:
 def test_noise_is_only_ever_a_bad_message(noise: bytes) -> None:
     with pytest.raises(BadMessageError):
         unwrap(noise)
-
-
-def run_filter(packet: bytes) -> bool:
-    """Just enough of a classic BPF machine."""
-    a = x = at = 0
-    while True:
-        code, yes, no, k = CLIENT_FILTER[at]
-        at += 1
-        match code:
-            case 0x30:
-                a = packet[k]
-            case 0x28:
-                a = int.from_bytes(packet[k : k + 2], "big")
-            case 0x48:
-                a = int.from_bytes(packet[x + k : x + k + 2], "big")
-            case 0xB1:
-                x = (packet[k] & 15) * 4
-            case 0x15:
-                at += yes if a == k else no
-            case 0x45:
-                at += yes if a & k else no
-            case _:
-                assert code == 0x06
-                return bool(k)
-
-
-def test_the_kernel_filter_lets_only_our_port_through() -> None:
-    ours, tcp, other_port, fragment = (to_client(b"abc") for _ in range(4))
-    tcp[9], other_port[23], fragment[7] = 6, 53, 1
-    with_ip_options = bytearray(b"\x46" + ours[1:20] + bytes(4) + ours[20:])
-
-    assert [run_filter(bytes(p)) for p in (ours, with_ip_options)] == [True, True]
-    assert [run_filter(bytes(p)) for p in (tcp, other_port, fragment)] == [False] * 3

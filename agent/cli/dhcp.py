@@ -1,0 +1,76 @@
+"""`zosnet-agent dhcp LINK`: the process that keeps a link's lease, started by the supervisor.
+
+It takes over the lease that `internet` or an earlier keeper stored in this boot. SIGTERM ends it
+and leaves the address on: it has the lease's lifetime.
+"""
+
+import argparse
+
+from runtime.cli import require_root
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("link", metavar="LINK", help="the link, for example zos")
+    parser.add_argument(
+        "--metric", type=int, default=100, help="of the default route (default: 100)"
+    )
+    parser.add_argument("--no-dns", action="store_true", help="leave /etc/resolv.conf alone")
+    parser.add_argument(
+        "--static-routes",
+        action="store_true",
+        help="take the server's routes (option 121); any host on the link can then pull traffic",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    require_root(f"keep the lease of {arguments.link}")
+    import asyncio
+
+    from agent import config
+    from runtime.log import start_logging
+
+    start_logging(config.load().log)
+    return asyncio.run(_keep(arguments))
+
+
+async def _keep(arguments: argparse.Namespace) -> int:
+    import asyncio
+    import signal
+
+    keeping = asyncio.create_task(_keep_link(arguments))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, keeping.cancel)
+    try:
+        await keeping
+    except asyncio.CancelledError:
+        return 0
+    return 1
+
+
+async def _keep_link(arguments: argparse.Namespace) -> None:
+    from agent.dhcp.keeper import LinkGoneError, keep_lease
+    from agent.dhcp.resolv import resolv_conf_path
+    from agent.dhcp.store import load_lease
+    from netns.netlink import Netlink
+    from netns.spaces import HOST, Spaces
+
+    spaces = Spaces()
+    try:
+        netlink = await Netlink.open(spaces)
+        link = await netlink.link(arguments.link)
+        await netlink.close()
+        if link is None:
+            raise LinkGoneError(arguments.link, "there is no such link")
+        await keep_lease(
+            spaces,
+            HOST,
+            link.name,
+            link.mac,
+            first=load_lease(link.mac),
+            metric=arguments.metric,
+            resolv_conf=None if arguments.no_dns else resolv_conf_path(HOST),
+            static_routes=arguments.static_routes,
+        )
+    finally:
+        spaces.close()
