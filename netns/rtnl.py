@@ -9,6 +9,7 @@ is left half-read makes the kernel refuse the next ones on that socket.
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 import struct
@@ -24,6 +25,9 @@ from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from netns.encode import Flag, Noun, RefusedError, Request
+
+# Its import has just opened its logger for everything; at debug it says ten lines a message.
+logging.getLogger("pyroute2").setLevel(logging.WARNING)
 
 _NEW, _DELETE, _GET = 0, 1, 2
 _KINDS: dict[Noun, tuple[int, int, int]] = {

@@ -233,7 +233,8 @@ class Machine:
         self._round += 1
         self._state = Probing()
         for nic in self._nics.values():
-            if nic.candidate.carrier:
+            # A NIC may have had its carrier, and so been solicited, before the start.
+            if nic.candidate.carrier and (self._round > 1 or nic.solicited is None):
                 self._solicit(nic, now)
         self._decide(now)
 
@@ -242,7 +243,7 @@ class Machine:
         self._actions.append(Solicit(nic.name))
 
     def _decide(self, now: float) -> None:
-        if isinstance(self._state, Committed):
+        if self._round == 0 or isinstance(self._state, Committed):
             return
         choice = self.choice()
         pending = {name: end for name, end in self._answers().items() if end > now}

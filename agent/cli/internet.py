@@ -1,0 +1,54 @@
+"""`zosnet-agent internet`: find an uplink and make `zos`; the supervisor runs it at boot."""
+
+import argparse
+import asyncio
+import signal
+from typing import get_args
+
+from runtime.failure import Exit
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from agent.config import Supervisor
+
+    parser.add_argument(
+        "--supervisor",
+        choices=get_args(Supervisor),
+        help="who keeps the lease keeper running (default: as agent.yaml says, else zinit)",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only try the targets of `check` in agent.yaml and report them",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from agent.config import load
+    from runtime.cli import require_root
+    from runtime.log import start_logging
+
+    require_root("start internet")
+    config = load()
+    start_logging(config.log)
+    if arguments.check:
+        from agent.boot.checks import report_targets
+
+        answers = asyncio.run(report_targets(config.check))
+        return Exit.OK if all(a == "ok" for a in answers.values()) else Exit.PROBLEMS
+
+    from agent.boot.runner import boot
+    from agent.boot.supervise import agent_program
+
+    async def until_stopped() -> None:
+        task = asyncio.current_task()
+        if task is not None:  # SIGTERM as Ctrl-C: the NICs go home
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        supervisor = arguments.supervisor or config.supervisor
+        await boot(config, supervisor=supervisor, agent=agent_program())
+
+    try:
+        asyncio.run(until_stopped())
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
+    return Exit.OK
