@@ -1,0 +1,154 @@
+"""From believed members to WireGuard peers: pure, and the same on both ends of a pair.
+
+    plan = plan_peers(verified, here, learnt)
+    plan.peers      # one for each member with a direct path, with what it carries
+    plan.paths      # for every member: Direct, Through(transit) or NoPath
+
+A pair has a direct path when one end has an endpoint in a family that the other can send to. Else
+the transit that the signed state lists for both of them carries it. Of a pair one end begins: the
+hidden one, whom the other cannot send to, else the one with the smaller WireGuard key.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agent.overlay.verify import Member, Verified
+from netns.wireguard.device import Endpoint, Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """This node's own way to the world: what it offers, what it can send to."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    families: frozenset[int] = frozenset()
+    on_link: tuple[Prefix, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    initiator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    transit: bytes  # node key
+
+
+@dataclass(frozen=True, slots=True)
+class NoPath:
+    reason: str
+
+
+Path = Direct | Through | NoPath
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPlan:
+    """A peer to have. `endpoints`: where it may be, best first; without, it must come to us."""
+
+    node: bytes
+    key: bytes
+    allowed: frozenset[Prefix]
+    endpoints: tuple[Endpoint, ...]
+    initiator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    peers: Mapping[bytes, PeerPlan]  # by WireGuard key
+    paths: Mapping[bytes, Path]  # by node key
+
+
+def plan_peers(verified: Verified, here: Here, learnt: Mapping[bytes, Endpoint]) -> Plan:
+    """`learnt`: by WireGuard key, where a peer was last heard from."""
+    direct = {
+        node: Direct(begins)
+        for node, member in verified.members.items()
+        if (begins := _begins(verified.own, member, here)) is not None
+    }
+    paths: dict[bytes, Path] = {
+        node: direct.get(node) or _relayed(node, verified, direct) for node in verified.members
+    }
+    peers = {}
+    for node, path in direct.items():
+        member = verified.members[node]
+        peers[bytes(member.wireguard)] = PeerPlan(
+            node=node,
+            key=bytes(member.wireguard),
+            allowed=_allowed(member, verified, paths),
+            endpoints=_endpoints(member, here, learnt.get(member.wireguard), path.initiator),
+            initiator=path.initiator,
+        )
+    return Plan(peers, paths)
+
+
+def _begins(own: Member, member: Member, here: Here) -> bool | None:
+    """Whether we begin; None: neither can send to the other."""
+    reach_it = any(e.address.version in here.families for e in member.endpoints)
+    reach_us = any(e.address.version in member.families for e in here.endpoints)
+    if reach_it and reach_us:
+        return own.wireguard < member.wireguard
+    return reach_it if reach_it or reach_us else None
+
+
+def _relayed(node: bytes, verified: Verified, direct: Mapping[bytes, Direct]) -> Path:
+    transit = verified.relays.get(node)
+    if transit is None:
+        return NoPath("no common address family, and no transit is listed for it")
+    if transit != verified.relays.get(verified.own.node):
+        return NoPath("no common address family, and no transit that carries both ends")
+    if transit not in direct:
+        return NoPath("its transit has no path to this node")
+    far, carrier = verified.members[node], verified.members[transit]
+    if not (_can_send(far, carrier) or _can_send(carrier, far)):
+        return NoPath("its transit has no path to it")
+    return Through(transit)
+
+
+def _can_send(sender: Member, target: Member) -> bool:
+    return any(e.address.version in sender.families for e in target.endpoints)
+
+
+def _allowed(member: Member, verified: Verified, paths: Mapping[bytes, Path]) -> frozenset[Prefix]:
+    """Its own, what its certificate lists (a hub), and those we reach through it."""
+    allowed = set(member.claims)
+    for node, path in paths.items():
+        if path == Through(member.node):
+            allowed |= verified.members[node].claims
+    if member.is_transit:
+        owned = set(verified.own.claims)
+        for other in verified.members.values():
+            owned |= other.claims
+        allowed |= {p for p in member.carries if p not in owned and _first(p, member, verified)}
+    return frozenset(allowed)
+
+
+def _first(prefix: Prefix, member: Member, verified: Verified) -> bool:
+    """Of several that may carry one prefix, one does: a prefix has one peer."""
+    able = [m for m in verified.members.values() if m.is_transit and prefix in m.carries]
+    return min(able, key=lambda m: (m.serial, m.node)) is member
+
+
+def _endpoints(
+    member: Member, here: Here, learnt: Endpoint | None, initiator: bool
+) -> tuple[Endpoint, ...]:
+    """Where it was last heard from is better than a hint for the end that was spoken to; the end
+    that speaks first goes by the hints, and takes what it learnt when they fail.
+    """
+    usable = [e for e in member.endpoints if e.address.version in here.families]
+    ranked = sorted(usable, key=lambda e: _rank(e, here.on_link))
+    if learnt is not None and learnt.address.version in here.families:
+        first = not initiator or learnt in ranked
+        others = [e for e in ranked if e != learnt]
+        ranked = [learnt, *others] if first else [*others, learnt]
+    return tuple(ranked)
+
+
+def _rank(endpoint: Endpoint, on_link: Iterable[Prefix]) -> tuple[int, int]:
+    """Same LAN, then IPv6, then IPv4."""
+    near = any(
+        prefix.version == endpoint.address.version and endpoint.address in prefix
+        for prefix in on_link
+    )
+    return (0 if near else 1, -endpoint.address.version)

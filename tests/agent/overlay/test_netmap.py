@@ -1,0 +1,99 @@
+"""The netmap by revision: pieces, gaps, echoes; what is kept is what was told."""
+
+from agent.overlay.netmap import Ask, Netmap
+from protocol.messages import Row, Rows
+from protocol.signed import Signed
+from tests.agent.overlay.signing import NETWORK, Authority, Someone
+
+FARM = Authority()
+N1, N2, N3 = (Someone(f"n{i}", (f"10.9.0.{i}/16",)) for i in (1, 2, 3))
+
+
+def rows(
+    since: int,
+    revision: int,
+    *members: Someone,
+    gone: tuple[Someone, ...] = (),
+    full: bool = False,
+    more: bytes = b"",
+) -> Rows:
+    return Rows(
+        id=0,
+        network=NETWORK,
+        since=since,
+        revision=revision,
+        full=full,
+        rows=FARM.rows(*members),
+        gone=tuple(bytes(who.node) for who in gone),
+        state=None,
+        more=more,
+    )
+
+
+def names(netmap: Netmap) -> set[str]:
+    return {row.name for row in netmap.rows.values()}
+
+
+def test_a_push_adds_and_removes_and_is_acknowledged() -> None:
+    netmap, _ = Netmap().take(rows(0, 3, N1, N2))
+    netmap, outcome = netmap.take(rows(3, 5, N3, gone=(N1,)))
+
+    assert names(netmap) == {"n2", "n3"}
+    assert netmap.revision == 5
+    assert outcome.ack
+    assert outcome.ask is None
+
+
+def test_after_a_gap_what_is_missing_is_asked_for() -> None:
+    netmap, _ = Netmap().take(rows(0, 3, N1))
+    after, outcome = netmap.take(rows(4, 5, N2))
+
+    assert after == netmap
+    assert outcome.ask == Ask(3)
+    assert not outcome.ack
+
+
+def test_rows_that_are_known_are_acknowledged_again() -> None:
+    netmap, _ = Netmap().take(rows(0, 3, N1))
+    after, outcome = netmap.take(rows(2, 3, N1))
+
+    assert after == netmap
+    assert outcome.ack
+
+
+def test_a_snapshot_replaces_at_its_last_piece_only() -> None:
+    netmap, _ = Netmap().take(rows(0, 3, N1))
+    netmap, outcome = netmap.take(rows(0, 9, N2, full=True, more=b"n2"))
+
+    assert outcome.ask == Ask(0, b"n2")
+    assert not outcome.ack
+    assert (names(netmap), netmap.revision) == ({"n1"}, 3)
+
+    netmap, outcome = netmap.take(rows(0, 9, N3, full=True))
+
+    assert outcome.ack
+    assert (names(netmap), netmap.revision) == ({"n2", "n3"}, 9)
+
+
+def test_a_head_that_moves_between_pieces_does_not_hide_a_change() -> None:
+    netmap, _ = Netmap().take(rows(0, 9, N1, full=True, more=b"n1"))
+    netmap, _ = netmap.take(rows(0, 11, N2, full=True))
+
+    assert netmap.revision == 9
+
+
+def test_a_transfer_that_begins_anew_forgets_the_broken_one() -> None:
+    netmap, _ = Netmap().take(rows(0, 9, N1, full=True, more=b"n1"))
+    netmap, _ = netmap.take(rows(0, 10, N2))
+
+    assert names(netmap) == {"n2"}
+
+
+def test_a_row_that_cannot_be_read_is_counted_and_the_others_stay() -> None:
+    torn = Row(Signed(b"\xc1", b"s" * 8, b"s" * 64), "torn", "", (), ())
+    piece = rows(0, 3, N1)
+    piece = Rows(0, NETWORK, 0, 3, False, (*piece.rows, torn), (), None)
+    netmap, outcome = Netmap().take(piece)
+
+    assert names(netmap) == {"n1"}
+    assert outcome.unreadable == 1
