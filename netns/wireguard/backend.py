@@ -33,3 +33,6 @@ class WireGuardBackend(Protocol):
 
     async def destroy(self, name: str) -> None:
         """Idempotent."""
+
+    async def ended(self, name: str) -> None:
+        """Return when the device has died by itself; at once when there is none."""

@@ -1,0 +1,154 @@
+"""Which controller is tried next, with which key, and after how long. Pure.
+
+A token that was never shown goes first, then the node's own key, then tokens that may have been
+used: when the answer to Admit was lost, being let in with the own key is the answer. A node that
+was admitted long ago cannot tell that way; it shows the token again, and when that is refused it
+was used: by us.
+"""
+
+from collections.abc import Callable, Iterator
+from enum import Enum, auto
+
+from agent.enrol.actions import Controller, Problem
+from protocol.keys import CurveSecret
+
+RECONNECT_FIRST, RECONNECT_LAST = 0.5, 30.0  # seconds, full jitter
+REFUSED_FIRST, REFUSED_LAST = 2.0, 60.0
+WRONG_KEY_AFTER = 3  # handshakes that failed without a detail, in a row
+
+Key = CurveSecret | None  # None: the node's own
+
+
+class Failure(Enum):
+    """How a handshake failed."""
+
+    AUTH = auto()  # the controller does not let in the key that it was shown
+    NO_DETAIL = auto()  # the other end does not have the key we expect, or died
+
+
+class Approach:
+    def __init__(
+        self,
+        controllers: tuple[Controller, ...],
+        *,
+        admitted: bool,
+        fraction: Callable[[], float],
+    ) -> None:
+        self.admitted = admitted
+        self.problem: Problem | None = None
+        self._controllers = controllers
+        self._turn = 0
+        self._fraction = fraction
+        self._tokens: dict[CurveSecret, bool] = {}  # whether Admit may have been sent with it
+        self._refused: set[Key] = set()  # in this round
+        self._pause = RECONNECT_FIRST
+        self._refused_pause = REFUSED_FIRST
+        self._no_detail = 0
+
+    @property
+    def controller(self) -> Controller:
+        return self._controllers[self._turn % len(self._controllers)]
+
+    @property
+    def has_way_in(self) -> bool:
+        return self.admitted or bool(self._tokens)
+
+    def use(self, controllers: tuple[Controller, ...]) -> None:
+        current = self.controller
+        self._controllers = controllers
+        self._turn = controllers.index(current) if current in controllers else 0
+
+    def add(self, token: CurveSecret, *, tried: bool) -> None:
+        self._tokens.setdefault(token, tried)
+        self._refused.clear()
+        self._refused_pause = REFUSED_FIRST
+
+    def next_key(self) -> Key:
+        """The key to show now."""
+        return next((key for key in self._order() if key not in self._refused), None)
+
+    def _order(self) -> Iterator[Key]:
+        tried = [token for token, shown in self._tokens.items() if shown]
+        yield from (token for token, shown in self._tokens.items() if not shown)
+        yield from tried if self.admitted else ()
+        yield None
+        yield from tried
+
+    def shown(self, token: CurveSecret) -> None:
+        """Admit goes out with `token` now."""
+        self._tokens[token] = True
+
+    def connected(self) -> None:
+        """A handshake succeeded: the controller is there and has the right key."""
+        self._no_detail = 0
+
+    def used(self, token: CurveSecret) -> None:
+        """The controller said that `token` has let us in."""
+        self._tokens.pop(token, None)
+        self.admitted, self.problem = True, None
+
+    def drop(self, token: CurveSecret, problem: Problem) -> None:
+        """The controller said that `token` will never do."""
+        self._tokens.pop(token, None)
+        self.problem = problem
+
+    def welcomed(self) -> list[CurveSecret]:
+        """Let in with the own key; returns the tokens that have done it, though nobody said so."""
+        done = [] if self.admitted else [token for token, shown in self._tokens.items() if shown]
+        for token in done:
+            del self._tokens[token]
+        self.admitted, self.problem = True, None
+        self._refused.clear()
+        self._pause, self._refused_pause = RECONNECT_FIRST, REFUSED_FIRST
+        return done
+
+    def lost(self, problem: Problem | None = None) -> float:
+        """The next controller; returns after how many seconds."""
+        self.problem = problem or self.problem
+        self._turn += 1
+        pause = self._pause * self._fraction()
+        self._pause = min(self._pause * 2, RECONNECT_LAST)
+        return pause
+
+    def failed_without_detail(self) -> float:
+        self._no_detail += 1
+        if self._no_detail < WRONG_KEY_AFTER:
+            return self.lost()
+        return self.lost(
+            Problem(
+                f"cannot reach the controller at {self.controller.endpoint}: it does not have the"
+                " key that this node expects",
+                "wrong controller key? make a new join string: ncadm token create NETWORK",
+            )
+        )
+
+    def denied(self, key: Key) -> tuple[float, CurveSecret | None]:
+        """`key` was not let in. Returns after how many seconds to go on (0: with another key, at
+        once), and a token that is settled by this: it was used, by us.
+        """
+        self._no_detail = 0
+        if key is not None and self.admitted and self._tokens.get(key):
+            del self._tokens[key]
+            return 0.0, key
+        self._refused.add(key)
+        if any(other not in self._refused for other in self._order()):
+            return 0.0, None
+        self._say_denied()
+        self._refused.clear()
+        self._turn += 1
+        pause = self._refused_pause
+        self._refused_pause = min(pause * 2, REFUSED_LAST)
+        return pause, None
+
+    def _say_denied(self) -> None:
+        where = self.controller.endpoint
+        if self._tokens:
+            self.problem = Problem(
+                f"cannot be admitted by {where}: the token is used up, expired or unknown there",
+                "make a new join string: ncadm token create NETWORK",
+            )
+        else:
+            self.problem = Problem(
+                f"cannot connect to {where}: it does not let this node in (banned or forgotten)",
+                "ask the operator, or join again: ncadm token create NETWORK",
+            )

@@ -1,0 +1,35 @@
+"""Where the connection to a farm is: each phase with what exists in it. Pure."""
+
+from dataclasses import dataclass, field
+
+from agent.enrol.approach import Key
+from protocol.keys import CurveSecret
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    key: Key = field(repr=False)
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Admitting:
+    token: CurveSecret = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    since: float
+
+
+State = Idle | Connecting | Admitting | Greeting | Online

@@ -1,0 +1,191 @@
+"""What a network resource should be, and the steps that lead there from what is. Pure.
+
+    want = plan_resource(network, membership, settings, uplink_mtu=1500)
+    for step in diff(want, seen): ...
+
+In `n-<id>`: `w-<id>` holds the overlay addresses and the routes to the network's ranges; bridge
+`b-<id>` holds the first address of each prefix of our own, where workloads of this network live;
+`public` leads to ndmz. Adding comes before deleting.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_interface
+from typing import TypeVar
+
+from netns.values import Address, IPInterface, IPNetwork, Link, Protocol, Route
+from protocol.ids import short_id
+from protocol.messages import Settings
+from protocol.packing import unpack_network
+from protocol.statements import Membership
+
+T = TypeVar("T")
+
+MIN_MTU = 1280  # IPv6 needs it (RFC 8200, section 5)
+OVERHEAD = 80  # outer IPv6 and UDP header, WireGuard's header, counter and tag
+BRIDGE_ROLE = "bridge"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the parts of a network's resource are called on every node."""
+
+    space: str
+    bridge: str
+    device: str
+
+    @classmethod
+    def of(cls, network: str) -> "Names":
+        short = short_id(network)
+        return cls(f"n-{short}", f"b-{short}", f"w-{short}")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    names: Names
+    addresses: frozenset[IPInterface]  # on the device
+    gateways: frozenset[IPInterface]  # on the bridge
+    routes: frozenset[IPNetwork]  # by the device
+    mtu: int
+    transit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is in the namespace."""
+
+    links: Mapping[str, Link]
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AddBridge:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetMtu:
+    link: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddAddress:
+    link: str
+    interface: IPInterface
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAddress:
+    link: str
+    interface: IPInterface
+
+
+@dataclass(frozen=True, slots=True)
+class AddRoute:
+    link: str
+    destination: IPNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRoute:
+    link: str
+    destination: IPNetwork
+
+
+Step = AddBridge | SetMtu | SetUp | AddAddress | AddRoute | DeleteRoute | DeleteAddress
+
+
+def overlay_mtu(uplink: int, chosen: int = 0) -> int:
+    """What fits into the uplink's packets, or less when the network says so."""
+    fits = max(MIN_MTU, uplink - OVERHEAD)
+    return min(fits, max(MIN_MTU, chosen)) if chosen else fits
+
+
+def plan_resource(
+    network: str, membership: Membership, settings: Settings, *, uplink_mtu: int
+) -> Resource:
+    """`membership` was verified; ranges of `settings` that cannot be read are left out."""
+    addresses = frozenset(membership.interfaces)
+    connected = {interface.network for interface in addresses}
+    wanted = {*_readable(settings.ranges), *(_readable(r[0] for r in settings.routes))}
+    own = set(membership.networks)
+    return Resource(
+        names=Names.of(network),
+        addresses=addresses,
+        gateways=frozenset(_first_address(prefix) for prefix in own),
+        routes=frozenset(wanted - connected - own),
+        mtu=overlay_mtu(uplink_mtu, settings.mtu),
+        transit=not {"transit", "hub"}.isdisjoint(membership.roles),
+    )
+
+
+def diff(want: Resource, seen: Seen) -> list[Step]:
+    """The device is not made here: it is a process's, or the kernel's."""
+    steps: list[Step] = []
+    device, bridge = want.names.device, want.names.bridge
+    if bridge not in seen.links:
+        steps.append(AddBridge(bridge))
+    for link, addresses in ((device, want.addresses), (bridge, want.gateways)):
+        known = seen.links.get(link)
+        if known is None or known.mtu != want.mtu:
+            steps.append(SetMtu(link, want.mtu))
+        have = _addresses(seen, link)
+        steps += [AddAddress(link, a) for a in _ordered(addresses - have)]
+        if known is None or not known.up:
+            steps.append(SetUp(link))
+    routes = _routes(seen, device)
+    steps += [AddRoute(device, r) for r in _ordered(want.routes - routes)]
+    steps += [DeleteRoute(device, r) for r in _ordered(routes - want.routes)]
+    for link, addresses in ((device, want.addresses), (bridge, want.gateways)):
+        extra = _addresses(seen, link) - addresses
+        steps += [DeleteAddress(link, a) for a in _ordered(extra)]
+    return steps
+
+
+def _readable(packed: Iterable[bytes]) -> Iterable[IPNetwork]:
+    for data in packed:
+        try:
+            prefix = unpack_network(data)
+        except ValueError:
+            continue
+        if prefix.prefixlen:  # the default route is ndmz's
+            yield prefix
+
+
+def _first_address(prefix: IPNetwork) -> IPInterface:
+    first = int(prefix.network_address) + (1 if prefix.prefixlen < prefix.max_prefixlen else 0)
+    return ip_interface((first, prefix.prefixlen))
+
+
+def _addresses(seen: Seen, link: str) -> set[IPInterface]:
+    known = seen.links.get(link)
+    if known is None:
+        return set()
+    return {
+        a.interface
+        for a in seen.addresses
+        if a.link == known.index and not a.interface.ip.is_link_local
+    }
+
+
+def _routes(seen: Seen, link: str) -> set[IPNetwork]:
+    """Ours only: not what the kernel makes out of addresses."""
+    known = seen.links.get(link)
+    if known is None:
+        return set()
+    return {
+        r.destination
+        for r in seen.routes
+        if r.link == known.index and r.destination is not None and r.protocol == Protocol.STATIC
+    }
+
+
+def _ordered(values: Iterable[T]) -> list[T]:
+    return sorted(values, key=str)

@@ -1,0 +1,536 @@
+"""Admission, second by second: tokens, lost answers, refusals, and the long life after."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.enrol.actions import (
+    Action,
+    Admitted,
+    Close,
+    Controller,
+    Deliver,
+    Holding,
+    Left,
+    Me,
+    Open,
+    Prepare,
+    Presence,
+    Send,
+    TokenRefused,
+    Welcomed,
+)
+from agent.enrol.approach import Failure
+from agent.enrol.machine import Machine
+from agent.enrol.phase import Idle, Online
+from agent.enrol.standing import Standing
+from protocol.keys import CurvePublic, CurveSecret
+from protocol.messages import (
+    Ack,
+    Admit,
+    Code,
+    Done,
+    FetchRows,
+    Hello,
+    Join,
+    Joined,
+    Leave,
+    Ping,
+    Pong,
+    Refresh,
+    Refused,
+    Reply,
+    Rows,
+    Unchanged,
+    Waiting,
+    Welcome,
+)
+from protocol.signed import Signed
+from tests.agent.overlay.signing import NETWORK, SETTINGS
+
+ME = Me(CurvePublic(b"n" * 32), "n1", "0.1.0", "linux", 7)
+FIRST, SECOND = (Controller(f"tcp://192.0.2.{i}:1", CurvePublic(b"c" * 32)) for i in (1, 2))
+TOKEN, OTHER = CurveSecret(b"t" * 32), CurveSecret(b"u" * 32)
+SIGNED = Signed(b"", b"s" * 8, b"s" * 64)
+OFFER = Presence(b"w" * 32, ("192.0.2.9:51820",), (4,), 51820)
+HELD = Holding(serial=3, incarnation=1, epoch=2, revision=5)
+
+
+@dataclass
+class Node:
+    """A machine whose actions are collected."""
+
+    machine: Machine
+    done: list[Action] = field(default_factory=list)
+
+    def take(self) -> list[Action]:
+        new = self.machine.actions()
+        self.done += new
+        return new
+
+    def sent(self) -> list[object]:
+        return [action.message for action in self.take() if isinstance(action, Send)]
+
+    def opened(self) -> list[CurveSecret | None]:
+        return [action.token for action in self.take() if isinstance(action, Open)]
+
+    def answer(self, kind: type[object], reply: Reply, now: float) -> None:
+        """`reply`, with the number of the newest request of `kind`."""
+        import msgspec
+
+        asked = [m for m in self._messages() if isinstance(m, kind)]
+        number = getattr(asked[-1], "id", 0)
+        self.machine.received(msgspec.structs.replace(reply, id=number), now)
+
+    def _messages(self) -> list[object]:
+        self.take()
+        return [action.message for action in self.done if isinstance(action, Send)]
+
+
+def node(*, admitted: bool = False, controllers: tuple[Controller, ...] = (FIRST, SECOND)) -> Node:
+    return Node(Machine(ME, controllers, admitted=admitted, fraction=lambda: 0.5))
+
+
+def welcome(*networks: str) -> Welcome:
+    return Welcome(0, 1_790_000_000_000, "0123456789", SIGNED, networks, "203.0.113.9")
+
+
+def joined(revision: int = 5) -> Joined:
+    return Joined(0, NETWORK, 1_790_000_000_000, SETTINGS, SIGNED, SIGNED, revision)
+
+
+def online(*networks: str) -> Node:
+    """An admitted node that was let in at 0; nothing is asked about its networks yet."""
+    who = node(admitted=True)
+    who.machine.start(0)
+    who.machine.shaken(0)
+    who.answer(Hello, welcome(*networks), 0)
+    who.take()
+    return who
+
+
+def member() -> Node:
+    """Joined and stored, at 0."""
+    who = online(NETWORK)
+    who.machine.present(NETWORK, OFFER, 0)
+    who.answer(Join, joined(), 0)
+    who.machine.hold(NETWORK, HELD)
+    who.take()
+    return who
+
+
+# -- tokens
+
+
+def test_from_a_token_to_a_place_in_the_network() -> None:
+    who = node()
+    who.machine.start(0)
+    assert who.take() == []  # nobody to go to, nothing to show
+
+    who.machine.add_token(TOKEN, 0)
+    assert who.take() == [Open(FIRST, TOKEN)]
+    who.machine.shaken(0)
+    (admit,) = who.sent()
+    assert isinstance(admit, Admit)
+    assert admit.node == ME.node
+    who.answer(Admit, Done(0), 0)
+    assert who.take() == [Admitted(TOKEN), Close(), Open(FIRST, None)]
+    who.machine.shaken(0)
+    (hello,) = who.sent()
+    assert isinstance(hello, Hello)
+    who.answer(Hello, welcome(NETWORK), 0)
+    assert Prepare(NETWORK) in who.take()
+    who.machine.present(NETWORK, OFFER, 0)
+    (join,) = who.sent()
+    assert join == Join(hello.id + 2, NETWORK, b"w" * 32, OFFER.endpoints, (4,), 51820)
+    who.answer(Join, joined(), 0)
+
+    assert Deliver(joined()) in [
+        Deliver(joined()) if isinstance(a, Deliver) else a for a in who.take()
+    ]
+    assert who.machine.memberships[NETWORK].standing is Standing.MEMBER
+
+
+def test_after_a_lost_answer_the_own_key_comes_first() -> None:
+    who = node()
+    who.machine.add_token(TOKEN, 0)
+    who.machine.shaken(0)
+    who.machine.lost(1)
+    who.take()
+    who.machine.wake(2)
+    assert who.opened() == [None]
+    who.machine.shaken(2)
+    who.answer(Hello, welcome(NETWORK), 2)
+
+    assert Admitted(TOKEN) in who.take()
+
+
+def test_a_token_whose_admit_was_lost_on_the_way_is_shown_again() -> None:
+    who = node()
+    who.machine.add_token(TOKEN, 0)
+    who.machine.shaken(0)
+    who.machine.lost(1)
+    who.machine.wake(2)
+    who.take()
+    who.machine.refused(Failure.AUTH, 2)
+
+    assert who.opened() == [TOKEN]
+
+
+def test_a_join_string_from_before_our_start_may_have_been_used() -> None:
+    who = node()
+    who.machine.add_token(TOKEN, 0, tried=True)
+
+    assert who.opened() == [None]
+
+
+def test_a_token_that_is_not_let_in_is_said_and_tried_again_ever_more_slowly() -> None:
+    who = node(controllers=(FIRST,))
+    who.machine.add_token(TOKEN, 0)
+    now, starts = 0.0, []
+    while now < 200:
+        for token in who.opened():
+            starts.append((now, token))
+            who.machine.refused(Failure.AUTH, now)
+        if who.machine.deadline is not None and isinstance(who.machine.state, Idle):
+            now = who.machine.deadline
+            who.machine.wake(now)
+
+    assert [t for t, token in starts if token == TOKEN] == [0, 2, 6, 14, 30, 62, 122, 182]
+    assert [t for t, token in starts if token is None] == [0, 2, 6, 14, 30, 62, 122, 182]
+    assert who.machine.problem is not None
+    assert "used up, expired or unknown" in who.machine.problem.message
+    assert "ncadm token create" in who.machine.problem.hint
+
+
+def test_a_typed_refusal_of_a_token_ends_it() -> None:
+    who = node()
+    who.machine.add_token(TOKEN, 0)
+    who.machine.shaken(0)
+    who.answer(Admit, Refused(0, Code.TOKEN_EXPIRED, "cannot admit: expired", "a new one"), 0)
+    (refused,) = [a for a in who.take() if isinstance(a, TokenRefused)]
+
+    assert refused.token == TOKEN
+    assert refused.problem.message == "cannot admit: expired"
+    assert who.machine.deadline is None
+
+
+def test_a_busy_controller_is_asked_again_when_it_says() -> None:
+    who = node()
+    who.machine.add_token(TOKEN, 0)
+    who.machine.shaken(0)
+    who.answer(Admit, Refused(0, Code.BUSY, "cannot: busy", retry_after=3.0), 0)
+    assert who.machine.deadline == 3.0
+    who.take()
+    who.machine.wake(3)
+
+    assert [type(m) for m in who.sent()] == [Admit]
+
+
+def test_a_second_token_of_an_admitted_node_that_is_refused_after_its_use_was_ours() -> None:
+    who = member()
+    who.machine.add_token(OTHER, 1)
+    assert who.opened() == [OTHER]
+    who.machine.shaken(1)
+    who.machine.lost(2)
+    who.machine.wake(3)
+    assert who.opened() == [OTHER]
+    who.machine.refused(Failure.AUTH, 3)
+    actions = who.take()
+
+    assert Admitted(OTHER) in actions
+    assert Open(SECOND, None) in actions
+
+
+# -- connections
+
+
+def test_an_unreachable_controller_is_tried_in_turn_with_growing_pauses() -> None:
+    who = node(admitted=True)
+    who.machine.start(0)
+    now = 0.0
+    tries: list[tuple[float, str]] = []
+    while len(tries) < 9:
+        tries += [
+            (now, action.controller.endpoint) for action in who.take() if isinstance(action, Open)
+        ]
+        who.machine.lost(now)
+        assert who.machine.deadline is not None
+        now = who.machine.deadline
+        who.machine.wake(now)
+
+    assert [round(t, 2) for t, _ in tries] == [0, 0.25, 0.75, 1.75, 3.75, 7.75, 15.75, 30.75, 45.75]
+    assert {endpoint for _, endpoint in tries} == {FIRST.endpoint, SECOND.endpoint}
+    assert who.machine.problem is not None
+
+
+def test_three_handshakes_without_a_detail_mean_a_wrong_key() -> None:
+    who = node(admitted=True)
+    who.machine.start(0)
+    for turn in range(3):
+        assert who.machine.problem is None, turn
+        who.machine.refused(Failure.NO_DETAIL, turn)
+        assert who.machine.deadline is not None
+        who.machine.wake(who.machine.deadline)
+
+    assert who.machine.problem is not None
+    assert "wrong controller key?" in who.machine.problem.hint
+
+
+def test_a_handshake_in_between_means_the_key_is_right() -> None:
+    who = node(admitted=True)
+    who.machine.start(0)
+    for turn in range(6):
+        who.machine.refused(Failure.NO_DETAIL, turn)
+        assert who.machine.deadline is not None
+        who.machine.wake(who.machine.deadline)
+        if turn % 2:
+            who.machine.shaken(turn)
+            who.machine.lost(turn)
+            assert who.machine.deadline is not None
+            who.machine.wake(who.machine.deadline)
+
+    assert who.machine.problem is None
+
+
+def test_a_handshake_that_does_not_come_is_given_up() -> None:
+    who = node(admitted=True)
+    who.machine.start(0)
+    assert who.machine.deadline == 5.0
+    who.machine.wake(5)
+
+    assert isinstance(who.machine.state, Idle)
+
+
+def test_a_silent_controller_is_dead_after_twenty_seconds_and_pinged_before() -> None:
+    who = online()
+    who.machine.wake(10)
+    assert [type(m) for m in who.sent()] == [Ping]
+    who.machine.wake(19.9)
+    before = who.machine.problem
+    who.machine.wake(20)
+    after = who.machine.problem
+
+    assert before is None
+    assert after is not None
+    assert "silent" in after.message
+    assert isinstance(who.machine.state, Idle)
+
+
+def test_any_word_of_the_controller_keeps_it_alive_and_its_pings_are_answered() -> None:
+    who = online()
+    who.machine.received(Ping(9), 19)
+    assert who.sent() == [Pong(9, 0)]
+    who.machine.wake(25)
+
+    assert isinstance(who.machine.state, Online)
+
+
+def test_a_banned_node_says_so_and_keeps_asking() -> None:
+    who = node(admitted=True, controllers=(FIRST,))
+    who.machine.start(0)
+    who.machine.refused(Failure.AUTH, 0)
+
+    assert who.machine.deadline == 2.0
+    assert who.machine.problem is not None
+    assert "banned or forgotten" in who.machine.problem.message
+
+
+# -- networks
+
+
+def test_after_a_reconnect_it_greets_refreshes_and_asks_for_what_it_missed() -> None:
+    who = member()
+    who.machine.lost(5)
+    who.machine.wake(6)
+    who.machine.shaken(6)
+    assert [type(m) for m in who.sent()] == [Hello]
+    who.answer(Hello, welcome(NETWORK), 6)
+    refresh, fetch = who.sent()
+
+    assert isinstance(refresh, Refresh)
+    assert (refresh.serial, refresh.epoch, refresh.revision) == (3, 2, 5)
+    assert isinstance(fetch, FetchRows)
+    assert fetch.revision == 5
+
+
+def test_a_request_without_an_answer_is_asked_again_with_its_number() -> None:
+    who = online(NETWORK)
+    who.machine.present(NETWORK, OFFER, 0)
+    (join,) = who.sent()
+    who.machine.wake(5)
+
+    assert who.sent() == [join]
+
+
+def test_a_member_refreshes_each_minute_or_so_and_at_once_when_it_moves() -> None:
+    who = member()
+    who.machine.received(Ping(1), 55)
+    assert Refresh not in {type(m) for m in who.sent()}
+    who.machine.wake(60)
+    assert Refresh in {type(m) for m in who.sent()}
+    who.answer(Refresh, Unchanged(0, NETWORK, 1), 60)
+    moved = Presence(OFFER.wireguard, (), (4,), 51820)
+    who.machine.present(NETWORK, moved, 61)
+    (refresh,) = who.sent()
+
+    assert isinstance(refresh, Refresh)
+    assert refresh.endpoints == ()
+
+
+def test_rows_are_fetched_from_the_revision_that_is_held_and_acknowledged_when_stored() -> None:
+    who = online(NETWORK)
+    who.machine.present(NETWORK, OFFER, 0)
+    who.answer(Join, joined(revision=5), 0)
+    fetches = [m for m in who.sent() if isinstance(m, FetchRows)]
+    assert [(f.revision, f.after) for f in fetches] == [(0, b"")]
+    rows = Rows(0, NETWORK, 0, 5, False, (), (), None)
+    who.answer(FetchRows, rows, 0)
+    assert [type(a) for a in who.take()] == [Deliver]
+    who.machine.hold(NETWORK, HELD)
+
+    assert who.sent() == [Ack(NETWORK, 5)]
+
+
+def test_one_that_is_not_authorized_asks_again_when_it_was_told_to() -> None:
+    who = online(NETWORK)
+    who.machine.present(NETWORK, OFFER, 0)
+    who.answer(Join, Waiting(0, NETWORK, "pending", 7.0), 0)
+    who.take()
+    assert who.machine.memberships[NETWORK].said == "pending"
+    who.machine.wake(7)
+
+    assert [type(m) for m in who.sent()] == [Join]
+
+
+def test_a_full_pool_is_said_and_asked_again_later() -> None:
+    who = online(NETWORK)
+    who.machine.present(NETWORK, OFFER, 0)
+    who.answer(Join, Refused(0, Code.POOL_EXHAUSTED, "cannot assign: full", "add one"), 0)
+    network = who.machine.memberships[NETWORK]
+
+    assert (network.standing, network.said) == (Standing.REFUSED, "cannot assign: full")
+    assert network.next_at == 60.0
+
+
+def test_a_controller_that_forgot_a_member_is_asked_to_take_it_again() -> None:
+    who = member()
+    who.machine.received(Ping(1), 55)
+    who.machine.wake(60)
+    who.answer(Refresh, Refused(0, Code.NOT_FOUND, "cannot: no such member"), 60)
+    who.machine.received(Ping(2), 61)
+    who.take()
+    who.machine.wake(62)
+
+    assert Join in {type(m) for m in who.sent()}
+
+
+def test_leaving_is_asked_until_it_is_done_whatever_the_controller_lists() -> None:
+    who = member()
+    who.machine.leave(NETWORK, 1)
+    assert [type(m) for m in who.sent()] == [Leave]
+    who.machine.lost(2)
+    who.machine.wake(3)
+    who.machine.shaken(3)
+    who.answer(Hello, welcome(NETWORK), 3)
+    assert [type(m) for m in who.sent()] == [Leave]
+    who.answer(Leave, Done(0), 3)
+
+    assert Left(NETWORK) in who.take()
+    assert who.machine.memberships == {}
+
+
+def test_nothing_that_a_controller_says_withdraws_a_network() -> None:
+    for reply in (
+        Waiting(0, NETWORK, "deauthorized", 5.0),
+        Refused(0, Code.BANNED, "cannot: banned"),
+        Refused(0, Code.NOT_FOUND, "cannot: unknown"),
+    ):
+        who = member()
+        who.machine.received(Ping(1), 55)
+        who.machine.wake(60)
+        who.answer(Refresh, reply, 60)
+
+        assert not any(isinstance(action, Left) for action in who.take())
+        assert NETWORK in who.machine.memberships
+
+
+def test_a_welcome_on_a_connection_that_did_not_greet_means_nothing() -> None:
+    who = node()
+    who.machine.add_token(TOKEN, 0)
+    who.machine.shaken(0)
+    who.take()
+    who.machine.received(welcome(NETWORK), 0)
+
+    assert not any(isinstance(action, Welcomed) for action in who.take())
+
+
+EVENTS = st.sampled_from(
+    ["shaken", "auth", "detail", "lost", "wake", "token", "leave", "want", "present"]
+)
+REPLIES = st.sampled_from(
+    [
+        Done(1),
+        Ping(1),
+        Pong(1, 5),
+        welcome(NETWORK),
+        joined(),
+        Waiting(1, NETWORK, "pending", 0.0),
+        Unchanged(1, NETWORK, 1),
+        Rows(0, NETWORK, 0, 1, False, (), (), None),
+        *(Refused(1, code, "cannot") for code in (Code.BUSY, Code.NOT_FOUND, Code.DENIED)),
+    ]
+)
+
+
+@given(st.lists(st.tuples(st.one_of(EVENTS, REPLIES), st.integers(0, 4), st.floats(0, 40))))
+def test_whatever_happens_it_knows_when_to_wake_and_never_spins(
+    story: list[tuple[str | Reply, int, float]],
+) -> None:
+    import msgspec
+
+    who = node(admitted=True)
+    machine = who.machine
+    machine.start(0)
+    now = 0.0
+    for event, number, pause in story:
+        now += pause
+        match event:
+            case "shaken":
+                machine.shaken(now)
+            case "auth":
+                machine.refused(Failure.AUTH, now)
+            case "detail":
+                machine.refused(Failure.NO_DETAIL, now)
+            case "lost":
+                machine.lost(now)
+            case "wake":
+                machine.wake(now)
+            case "token":
+                machine.add_token(TOKEN, now)
+            case "leave":
+                machine.leave(NETWORK, now)
+            case "want":
+                machine.want(NETWORK, now)
+            case "present":
+                machine.present(NETWORK, OFFER, now)
+            case _ if not isinstance(event, str):
+                machine.received(msgspec.structs.replace(event, id=number), now)
+            case _:
+                raise AssertionError(event)
+        who.take()
+        assert machine.deadline is not None
+    for _ in range(3):
+        assert machine.deadline is not None
+        now = max(now, machine.deadline)
+        machine.wake(now)
+        assert machine.deadline is not None
+        assert machine.deadline > now
+        who.take()
+
+
+@pytest.mark.parametrize("secret", [Open(FIRST, TOKEN), Admitted(TOKEN)])
+def test_no_token_shows_when_an_action_is_printed(secret: Action) -> None:
+    assert "tttt" not in repr(secret)
