@@ -38,7 +38,7 @@ async def apply(hands: Hands, step: Step) -> None:
     match step:
         case AddBridge():
             await hands.ndmz.add_bridge(step.name, role=step.role)
-            await set_sysctls(hands.spaces, SPACE, settings.port(step.name))
+            await set_sysctls(hands.spaces, SPACE, settings.port(step.name), skip_missing=True)
         case AddVeth():
             await _add_veth(hands, step)
         case SetPort():
@@ -66,8 +66,8 @@ async def _add_veth(hands: Hands, step: AddVeth) -> None:
         peer_space=step.peer_space,
         peer_role=step.peer_role,
     )
-    await set_sysctls(hands.spaces, SPACE, settings.LINKS.get(step.name, {}))
-    await set_sysctls(hands.spaces, step.peer_space, settings.port(step.peer))
+    await set_sysctls(hands.spaces, SPACE, settings.LINKS.get(step.name, {}), skip_missing=True)
+    await set_sysctls(hands.spaces, step.peer_space, settings.port(step.peer), skip_missing=True)
 
 
 async def _set_port(hands: Hands, step: SetPort) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -41,14 +42,26 @@ class _Attached(msgspec.Struct):
     names: list[str] = []
 
 
+_File = TypeVar("_File", _Numbers, _Attached)
+
+
+def _load(path: Path, kind: type[_File]) -> _File:
+    """A damaged file costs stable addresses, not the network."""
+    try:
+        return files.load(path, kind) or kind()
+    except files.DamagedFileError as error:
+        log.warning("file not used", extra={"path": path, "reason": error})
+        return kind()
+
+
 class Workloads:
     """Who is attached, and the work on their side of the cable."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
         self._ula = next(identity.ula.subnets(new_prefix=64))
-        self._numbers = (files.load(NUMBERS, _Numbers) or _Numbers()).numbers
-        names = (files.load(ATTACHED, _Attached) or _Attached()).names
+        self._numbers = _load(NUMBERS, _Numbers).numbers
+        names = _load(ATTACHED, _Attached).names
         self._attached = {name: self.place(name) for name in names}
 
     def __iter__(self) -> Iterator[Attachment]:
@@ -119,8 +132,8 @@ async def _make_cable(hands: Hands, workload: Netlink, place: Attachment) -> Non
         peer_role="uplink",
         peer_mac=place.mac,
     )
-    await set_sysctls(hands.spaces, SPACE, settings.port(place.port))
-    await set_sysctls(hands.spaces, place.name, settings.workload(place.link))
+    await set_sysctls(hands.spaces, SPACE, settings.port(place.port), skip_missing=True)
+    await set_sysctls(hands.spaces, place.name, settings.workload(place.link), skip_missing=True)
 
 
 async def _configure(workload: Netlink, place: Attachment) -> None:
