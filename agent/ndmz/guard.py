@@ -293,30 +293,22 @@ def _port_check() -> tuple[Rule, ...]:
     """Policy drop: a port speaks with its own MAC and its own addresses, ARP and IP only.
 
     The neighbour advertisement's target is checked as its source is: tonrs would believe it. The
-    target stands 64 bits into the ICMPv6 message.
+    target stands 64 bits into the ICMPv6 message. Questions of duplicate detection pass, so that
+    a workload that takes tonrs' address hears that it is taken.
     """
     mac, target = "iifname . ether saddr", "iifname . @th,64,128"
     arp = "arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply }"
     sender = "iifname . arp saddr ether . arp saddr ip @port4"
+    ip6 = "ether type ip6"
     return _chain(
         _BRIDGE,
         "port_check",
         (
             ("port-inside", f'iifname "{BRIDGE_END}" accept'),
-            (
-                "port-arp",
-                f"ether type arp {arp} {mac} . arp saddr ip @port4 {sender} accept",
-            ),
+            ("port-arp", f"ether type arp {arp} {mac} . arp saddr ip @port4 {sender} accept"),
             ("port-ip4", f"ether type ip {mac} . ip saddr @port4 accept"),
-            (
-                "port-dad",
-                f"ether type ip6 ip6 saddr :: icmpv6 type nd-neighbor-solicit {target} @port_target accept",
-            ),
-            ("port-adverts", "ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } drop"),
-            (
-                "port-claims",
-                f"ether type ip6 icmpv6 type nd-neighbor-advert {target} != @port_target drop",
-            ),
-            ("port-ip6", f"ether type ip6 {mac} . ip6 saddr @port6 accept"),
+            ("port-dad", f"{ip6} ip6 saddr :: icmpv6 type nd-neighbor-solicit accept"),
+            ("port-claims", f"{ip6} icmpv6 type nd-neighbor-advert {target} != @port_target drop"),
+            ("port-ip6", f"{ip6} {mac} . ip6 saddr @port6 accept"),
         ),
     )

@@ -56,7 +56,7 @@ def read_facts(
         for route in routes
         if route.destination is None and route.link in uplinks and route.via is not None
     )
-    own = frozenset(address.interface.network for address in [*held, *host_addresses])
+    own = frozenset(a.interface.network for a in [*held, *host_addresses] if a.scope < Scope.LINK)
     usable = [a.interface.ip for a in held if a.usable and a.scope < Scope.LINK]
     return Facts(
         gateways=gateways,

@@ -64,7 +64,8 @@ SPACE = {
 LINKS = {
     UPLINK4: _ipv6(UPLINK4, _NO_IPV6),
     UPLINK6: _ipv6(UPLINK6, _BY_ROUTER),
-    INSIDE: _ipv6(INSIDE, {"disable_ipv6": "0", "accept_dad": "0", **_DEAF}),
+    # addr_gen_mode 1: no link-local address of its own beside fe80::1
+    INSIDE: _ipv6(INSIDE, {"disable_ipv6": "0", "addr_gen_mode": "1", "accept_dad": "0", **_DEAF}),
     BRIDGE_END: _ipv6(BRIDGE_END, _NO_IPV6),
 }
 

@@ -1,0 +1,169 @@
+"""A home LAN with a node on it, for the tests of ndmz: NAT44, routed IPv6, neighbours, prefixes.
+
+Beside what DHCP and RA give, the LAN has a second public IPv4 prefix out of which only the node's
+own `zos` holds an address, and an IPv6 prefix that an RA announces as off-link. The router leads
+to both, so that a packet that gets out arrives.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
+from pathlib import Path
+
+import msgspec
+
+from agent.identity import load_identity
+from agent.ndmz.guard import Guard
+from agent.ndmz.plan import INSIDE4
+from agent.ndmz.status import NdmzStatus
+from agent.ndmz.workload import place_of
+from lab.host import PYTHON, Process, wait_until
+from lab.internet import internet
+from lab.network import switch
+from lab.node import Node
+from lab.router import Lan, Site, router
+from lab.world import World
+
+PROGRAMS = Path(__file__).parent / "programs"
+HOME = Site("b", 2, Lan(IPv4Interface("192.168.7.1/24"), IPv6Interface("2001:db8:b:1::1/64")))
+OFF_LINK = "2001:db8:b:2::"
+PUBLIC_LAN = "198.51.100.192/28"
+NEIGHBOUR = {
+    "private": "192.168.7.50",
+    "public": "198.51.100.195",
+    "ipv6": "2001:db8:b:1::50",
+    "off-link": f"{OFF_LINK}50",
+}
+NODE = ("192.168.7.20", "198.51.100.194", "2001:db8:b:1::20")
+FILTERS = tuple(
+    f"inet zosnet_ndmz {chain}" for chain in ("early", "to_ndmz", "through", "outward")
+) + ("bridge zosnet_ndmz port_check",)
+RADVD = f"""
+interface lan0 {{
+    AdvSendAdvert on;
+    MinRtrAdvInterval 3;
+    MaxRtrAdvInterval 4;
+    AdvDefaultLifetime 60;
+    prefix {OFF_LINK}/64 {{ AdvOnLink off; AdvAutonomous on; }};
+}};
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    world: World
+    inet: Node
+    router: Node
+    neighbour: Node
+    node: Node
+
+    def start_ndmz(self, *workloads: str, wait: bool = True) -> Process:
+        """Run Ndmz on the node until it is ready for both families."""
+        self.node.path("/run/orders").unlink(missing_ok=True)
+        process = self.node.spawn(
+            PYTHON, PROGRAMS / "run_ndmz.py", *workloads, log=self.node.log("ndmz")
+        )
+        if wait:
+            wait_until("ndmz for both families", lambda: self.is_ready(process))
+        return process
+
+    def is_ready(self, process: Process) -> bool:
+        assert process.poll() is None, self.node.log("ndmz").read_text()[-3000:]
+        status = self.status()
+        return status.ready4 and status.ready6 and self.node.path("/run/orders").exists()
+
+    def status(self) -> NdmzStatus:
+        path = self.node.path("/run/zosnet/ndmz.json")
+        return msgspec.json.decode(path.read_bytes(), type=NdmzStatus) if path.exists() else NdmzStatus()
+
+    def order(self, text: str) -> None:
+        """Have run_ndmz obey, and wait until it has."""
+        log = self.node.log("ndmz")
+        before = log.read_text().count("done ")
+        self.node.script(f"echo {text} >/run/orders")
+        wait_until(text, lambda: log.read_text().count("done ") > before, timeout=30)
+
+    def reach(self, workload: str, *addresses: str, wait: float = 0.6) -> set[str]:
+        """What of `addresses` answers a probe from inside `workload`: {"icmp 192.0.2.1", …}."""
+        argv = self.node.inside(
+            workload, "/usr/bin/python3", "-I", "-S", PROGRAMS / "probe.py",
+            *("--wait", str(wait)), *addresses,
+        )  # fmt: skip
+        return set(json.loads(self.node.output(*argv)))
+
+    def make_guard(self, **changes: object) -> Guard:
+        """The guard that Ndmz has loaded, from what it says and the node's key."""
+        identity = load_identity(self.node.path("/var/lib/zosnet/node.key"))
+        status = self.status()
+        ula = next(identity.ula.subnets(new_prefix=64))
+        numbers = json.loads(self.node.path("/var/lib/zosnet/ndmz-numbers.json").read_text())
+        places = [
+            place_of(numbers["numbers"][w.name], w.name, ula, identity.mac(f"workload {w.name}"))
+            for w in status.workloads
+        ]
+        guard = Guard(
+            inside4=INSIDE4,
+            inside6=ula,
+            gateways=frozenset(map(ip_address, status.gateways)),
+            own=frozenset(map(ip_network, status.own)),
+            site=frozenset(map(ip_address, status.site)),
+            ports=frozenset(place.guard_port for place in places),
+        )
+        return replace(guard, **changes)  # type: ignore[arg-type]
+
+    def load(self, *texts: str) -> None:
+        """nftables in ndmz; only while Ndmz does not run: it would put its own back."""
+        self.node.run(*self.node.inside("ndmz", "nft", "-f", "-"), input="".join(texts))
+
+    def in_ndmz(self, *argv: str) -> str:
+        return self.node.output(*self.node.inside("ndmz", *argv))
+
+    def take_guard_away(self) -> None:
+        """NAT is left, and nothing else; ports may talk to each other."""
+        self.load(
+            "".join(f"flush chain {chain}\n" for chain in FILTERS),
+            "".join(f"add chain {chain} {{ policy accept ; }}\n" for chain in FILTERS if "outward" not in chain),
+        )
+        for port in self.in_ndmz("ls", "/sys/class/net").split():
+            if port.startswith("nr-"):
+                self.in_ndmz("bridge", "link", "set", "dev", port, "isolated", "off")
+
+    def addresses_of(self, namespace: str) -> list[str]:
+        """Its global addresses."""
+        shown = self.node.output(
+            *self.node.inside(namespace, "ip", "-o", "addr", "show", "scope", "global")
+        )
+        return [line.split()[3].split("/")[0] for line in shown.splitlines()]
+
+
+def make_home(world: World) -> Home:
+    inet = internet(world)
+    home = router(world, inet, HOME)
+    neighbour, node = world.nodes("neighbour", "n2")
+    switch(world, HOME.switch, (neighbour, "eth0"), (node, "eth0"))
+    home.script(f"""
+        ip addr add {OFF_LINK}1/64 dev lan0 nodad
+        ip route add {PUBLIC_LAN} dev lan0
+        cat >/run/radvd.conf <<'END'
+{RADVD}
+END
+        radvd -C /run/radvd.conf -p /run/radvd.pid -m none
+    """)
+    neighbour.script(f"""
+        ip addr add {NEIGHBOUR["private"]}/24 dev eth0
+        ip addr add {NEIGHBOUR["public"]}/28 dev eth0
+        ip addr add {NEIGHBOUR["ipv6"]}/64 dev eth0 nodad
+        ip addr add {NEIGHBOUR["off-link"]}/64 dev eth0 nodad
+        ip link set eth0 up
+        ip route add default via 192.168.7.1
+    """)
+    node.script(f"""
+        ip link add zos type bridge forward_delay 0 mcast_snooping 0
+        ip link set eth0 master zos up
+        ip link set zos up
+        ip addr add {NODE[0]}/24 dev zos
+        ip addr add {NODE[1]}/28 dev zos
+        ip addr add {NODE[2]}/64 dev zos nodad
+        ip route add default via 192.168.7.1
+    """)
+    return Home(world, inet, home, neighbour, node)
