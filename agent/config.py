@@ -76,7 +76,7 @@ class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Ndmz(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The NAT router that workloads reach the Internet through."""
 
-    # own: an address of its own by DHCP; shared: NAT through the host, where a site gives one lease.
+    # own: an address of its own by DHCP; shared, for sites that give one lease: not there yet.
     ipv4: Literal["own", "shared"] = "own"
     # required: ndmz is not ready before it has IPv6; preferred: IPv6 joins when it comes.
     ipv6: Literal["required", "preferred", "off"] = "preferred"
@@ -89,7 +89,15 @@ class Ndmz(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     exceptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _need(
+            self.ipv4 == "own",
+            "ipv4: shared is not supported yet: ndmz needs a second lease, and without one has no IPv4",
+        )
         _need(NIC_NAME.fullmatch(self.uplink), f"{self.uplink!r} is neither auto, zos nor a NIC")
+        _need(
+            self.uplink in ("auto", "zos"),
+            f"uplink: {self.uplink} is not supported yet: ndmz is always on zos",
+        )
         for server in self.servers_text:
             _need(_parses(ip_address, server), f"dns: {server!r} is no address")
         for prefix in self.exceptions:

@@ -28,7 +28,7 @@ def test_a_whole_config_is_read() -> None:
 nics: {kinds: [physical, veth], include: ["eth*"], exclude: [eth9], pin: eth1}
 probe: {grace: 1.5, carrier: 3, dhcp: 5}
 check: ["tcp://198.51.100.1:443", "tcp://[2001:db8::1]:80", "tcp://hub.example:80"]
-ndmz: {ipv4: shared, ipv6: "off", dns: [192.0.2.53, "2001:db8::53"], uplink: eth1, exceptions: [10.1.0.0/16]}
+ndmz: {ipv4: own, ipv6: "off", dns: [192.0.2.53, "2001:db8::53"], uplink: zos, exceptions: [10.1.0.0/16]}
 host: {bridge_nf: keep}
 clock: step
 supervisor: none
@@ -58,6 +58,8 @@ log: debug
         ("ndmz: {exceptions: [10.0.0.1/8]}", "exceptions: '10.0.0.1/8' is no prefix"),
         ("ndmz: {ipv6: off}", "ndmz.ipv6: YAML reads this as False"),
         ("ndmz: {uplink: ''}", "is neither auto, zos nor a NIC"),
+        ("ndmz: {uplink: eth1}", "uplink: eth1 is not supported yet"),
+        ("ndmz: {ipv4: shared}", "ipv4: shared is not supported yet"),
         ("supervisor: runit", "supervisor: invalid enum value 'runit'"),
     ],
 )

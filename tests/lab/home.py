@@ -35,9 +35,10 @@ NEIGHBOUR = {
     "off-link": f"{OFF_LINK}50",
 }
 NODE = ("192.168.7.20", "198.51.100.194", "2001:db8:b:1::20")
-FILTERS = tuple(
-    f"inet zosnet_ndmz {chain}" for chain in ("early", "to_ndmz", "through", "outward")
-) + ("bridge zosnet_ndmz port_check",)
+FILTERS = (
+    *(f"inet zosnet_ndmz {chain}" for chain in ("early", "to_ndmz", "through", "outward")),
+    "bridge zosnet_ndmz port_check",
+)
 RADVD = f"""
 interface lan0 {{
     AdvSendAdvert on;
@@ -74,7 +75,11 @@ class Home:
 
     def status(self) -> NdmzStatus:
         path = self.node.path("/run/zosnet/ndmz.json")
-        return msgspec.json.decode(path.read_bytes(), type=NdmzStatus) if path.exists() else NdmzStatus()
+        return (
+            msgspec.json.decode(path.read_bytes(), type=NdmzStatus)
+            if path.exists()
+            else NdmzStatus()
+        )
 
     def order(self, text: str) -> None:
         """Have run_ndmz obey, and wait until it has."""
@@ -122,7 +127,11 @@ class Home:
         """NAT is left, and nothing else; ports may talk to each other."""
         self.load(
             "".join(f"flush chain {chain}\n" for chain in FILTERS),
-            "".join(f"add chain {chain} {{ policy accept ; }}\n" for chain in FILTERS if "outward" not in chain),
+            "".join(
+                f"add chain {chain} {{ policy accept ; }}\n"
+                for chain in FILTERS
+                if "outward" not in chain
+            ),
         )
         for port in self.in_ndmz("ls", "/sys/class/net").split():
             if port.startswith("nr-"):

@@ -24,7 +24,8 @@ ORDERS = Path("/run/orders")
 
 async def main(names: list[str]) -> None:
     spaces = Spaces()
-    ndmz = Ndmz(spaces, load_identity(), load())
+    changed = asyncio.Event()
+    ndmz = Ndmz(spaces, load_identity(), load(), on_change=lambda _: changed.set())
     await ndmz.build()
     async with asyncio.TaskGroup() as group:
         group.create_task(ndmz.keep())
@@ -35,17 +36,19 @@ async def main(names: list[str]) -> None:
         print("ready", flush=True)
         while True:
             for line in (await asyncio.to_thread(ORDERS.read_text)).splitlines():
-                await obey(spaces, ndmz, line.split())
+                await obey(spaces, ndmz, changed, line.split())
                 print("done", line, flush=True)
 
 
 async def attach(spaces: Spaces, ndmz: Ndmz, name: str) -> None:
     await spaces.ensure(name, role="workload")
     place = await ndmz.attach(name)
-    print("attached", json.dumps({"name": name, "ip4": str(place.ip4.ip), "ip6": str(place.ip6.ip)}))
+    print(
+        "attached", json.dumps({"name": name, "ip4": str(place.ip4.ip), "ip6": str(place.ip6.ip)})
+    )
 
 
-async def obey(spaces: Spaces, ndmz: Ndmz, words: list[str]) -> None:
+async def obey(spaces: Spaces, ndmz: Ndmz, changed: asyncio.Event, words: list[str]) -> None:
     match words:
         case ["site", *addresses]:
             ndmz.observe_site(map(ip_address, addresses))
@@ -55,14 +58,17 @@ async def obey(spaces: Spaces, ndmz: Ndmz, words: list[str]) -> None:
             await ndmz.detach(name)
         case ["reload", count]:
             for number in range(int(count)):
-                await reload(ndmz, IPv4Address(f"198.51.100.{240 + number % 10}"))
+                await reload(ndmz, changed, IPv4Address(f"198.51.100.{240 + number % 10}"))
+        case _:
+            raise ValueError(words)
 
 
-async def reload(ndmz: Ndmz, site: IPv4Address) -> None:
+async def reload(ndmz: Ndmz, changed: asyncio.Event, site: IPv4Address) -> None:
     """Another site address is another guard; wait until it is loaded."""
     ndmz.observe_site([site])
     while ndmz.status().site != [str(site)]:
-        await asyncio.sleep(0.001)
+        changed.clear()
+        await changed.wait()
 
 
 if __name__ == "__main__":
