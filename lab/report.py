@@ -1,0 +1,119 @@
+"""The demo's report: as JSON for programs, as tables for people. Pure but for `write`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.checks import Check, Pair
+from lab.view import NodeView
+from runtime.cli import table
+from runtime.failure import CannotError, Exit
+
+PHASES = ("uplink", "ndmz", "admitted", "overlay", "first_ping")
+
+
+def make_report(
+    views: Mapping[str, NodeView], pairs: Sequence[Pair], checks: Sequence[Check]
+) -> dict[str, Any]:
+    """{ok, nodes, pings, checks}; `seconds` count from the start of the node's agent."""
+    return {
+        "ok": bool(checks) and all(check.ok for check in checks),
+        "nodes": [_node(view) for view in views.values()],
+        "pings": [
+            {
+                "from": pair.source,
+                "to": pair.target,
+                "address": pair.address,
+                "ok": pair.answer.answered,
+                "detail": pair.answer.detail,
+            }
+            for pair in pairs
+        ],
+        "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks],
+    }
+
+
+def _node(view: NodeView) -> dict[str, Any]:
+    uplink = view.boot.uplink
+    return {
+        "name": view.name,
+        "layout": view.layout,
+        "uplink": {
+            "nic": uplink.nic if uplink else None,
+            "class": uplink.address_class if uplink else None,
+            "reason": uplink.reason if uplink else None,
+        },
+        "ipv4": view.nic.ipv4,
+        "ipv6": list(view.nic.ipv6),
+        "ndmz": {"ready4": view.ndmz.ready4, "ready6": view.ndmz.ready6},
+        "overlay": list(view.overlay),
+        "seconds": {phase: view.seconds.get(phase) for phase in PHASES},
+    }
+
+
+def write(path: Path, report: Mapping[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(report, indent=1) + "\n")
+    except OSError as error:
+        raise CannotError(
+            f"cannot write the report to {path}: {error.strerror}", code=Exit.USAGE
+        ) from error
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Nodes, seconds, the matrix and the checks, for a person."""
+    parts = [_nodes_table(report), _seconds_table(report), _matrix(report), _checks(report)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _nodes_table(report: Mapping[str, Any]) -> str:
+    rows = []
+    for node in report["nodes"]:
+        uplink = node["uplink"]
+        families = [f"IPv{f}" for f in ("4", "6") if node["ndmz"][f"ready{f}"]]
+        rows.append(
+            [
+                node["name"],
+                f"{uplink['nic']}: {uplink['reason']}" if uplink["nic"] else "-",
+                ", ".join(a for a in (node["ipv4"], *node["ipv6"]) if a) or "-",
+                ", ".join(families) or "-",
+                ", ".join(node["overlay"]) or "-",
+            ]
+        )
+    return table(rows, ["node", "uplink and why", "addresses", "ndmz", "overlay"])
+
+
+def _seconds_table(report: Mapping[str, Any]) -> str:
+    rows = [
+        [node["name"], *(seconds_text(node["seconds"][phase]) for phase in PHASES)]
+        for node in report["nodes"]
+    ]
+    return table(rows, ["seconds until", *(phase.replace("_", " ") for phase in PHASES)])
+
+
+def seconds_text(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.2f}"
+
+
+def _matrix(report: Mapping[str, Any]) -> str:
+    """A row for who pings, a column for who is pinged; IPv4 / IPv6."""
+    names = [node["name"] for node in report["nodes"]]
+    if not report["pings"]:
+        return ""
+    rows = []
+    for source in names:
+        row = [source]
+        for target in names:
+            told = [p for p in report["pings"] if (p["from"], p["to"]) == (source, target)]
+            told.sort(key=lambda ping: ":" in ping["address"])
+            row.append(" / ".join(p["detail"] if p["ok"] else "SILENT" for p in told) or "-")
+        rows.append(row)
+    return table(rows, ["ping from \\ to", *names])
+
+
+def _checks(report: Mapping[str, Any]) -> str:
+    return "\n".join(
+        f"{'ok  ' if check['ok'] else 'FAIL'}  {check['name']}: {check['detail']}"
+        for check in report["checks"]
+    )
