@@ -23,7 +23,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -153,8 +153,9 @@ class Spaces:
         try:
             self._create(name, role, path)
         except BaseException:
-            _unmount(path)
-            _unmark(name)
+            with suppress(OSError):  # what went wrong first is what is said
+                _unmount(path)
+                _unmark(name)
             raise
         return True
 
@@ -266,7 +267,8 @@ def _own_cookie() -> int:
 
 def _write_mark(name: str, mark: _Mark) -> None:
     text = f"{mark.role} {mark.inode} {mark.cookie}\n"
-    files.write_atomic(MARKS / name, text.encode(), durable=False)
+    with _cannot(f"mark namespace {name} as ours"):
+        files.write_atomic(MARKS / name, text.encode(), durable=False)
 
 
 def _read_mark(name: str) -> _Mark | None:

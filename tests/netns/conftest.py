@@ -8,6 +8,7 @@ import ctypes
 import inspect
 import os
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable
@@ -82,6 +83,7 @@ def _inner(body: Callable[[], None], writing: int) -> NoReturn:
         _check(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
         for kind, where in ((b"proc", b"/proc"), (b"tmpfs", b"/run"), (b"sysfs", b"/sys")):
             _check(_libc.mount(kind, where, kind, 0, None))
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)  # as on any machine
         body()
         code = 0
     except BaseException:  # noqa: BLE001  # all of it goes to the parent

@@ -1,0 +1,204 @@
+"""Daemons that outlive us and are found again."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from netns import children
+from netns.spaces import Spaces
+from runtime.failure import CannotError, Exit
+from tests.netns.look import eventually, opened_spaces, shell
+
+pytestmark = pytest.mark.lab
+
+LOG = Path("/run/log/child.log")
+SLEEP = ["sleep", "1000"]
+
+
+def pidfile(name: str) -> Path:
+    return children.DIRECTORY / f"{name}.pid"
+
+
+def state(pid: int) -> str:
+    """The process's state letter, "" when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+async def start(spaces: Spaces, argv: list[str], *, space: str = "", name: str = "child") -> int:
+    return await children.spawn(spaces, space, argv, name=name, log_path=LOG)
+
+
+async def test_a_child_lives_in_its_namespace_in_a_session_of_its_own() -> None:
+    with opened_spaces() as spaces:
+        await spaces.ensure("a", role="r")
+        pid = await start(spaces, SLEEP, space="a")
+
+        assert children.find("child") == pid
+        assert shell(f"ip netns identify {pid}") == "a"
+        assert os.getsid(pid) == pid != os.getsid(0)
+        assert Path(f"/proc/{pid}/cmdline").read_bytes() == b"/usr/bin/sleep\x001000\0"
+        assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
+
+
+async def test_it_holds_none_of_our_files_and_writes_to_its_log() -> None:
+    with opened_spaces() as spaces:
+        reading, writing = os.pipe()
+        os.set_inheritable(writing, True)
+        argv = ["sh", "-c", "echo out; echo err >&2; exec sleep 1000"]
+        pid = await start(spaces, argv)
+        os.close(writing)
+        os.set_blocking(reading, False)
+        held = sorted(path.name for path in Path(f"/proc/{pid}/fd").iterdir())
+        await eventually(f"cat {LOG}", "err")
+
+        assert os.read(reading, 1) == b""  # nobody else has the other end
+        assert held[:3] == ["0", "1", "2"]
+        assert LOG.read_text() == "out\nerr\n"
+        os.close(reading)
+
+
+async def test_python_s_deafness_to_broken_pipes_is_not_inherited() -> None:
+    with opened_spaces() as spaces:
+        pid = await start(spaces, SLEEP)
+        ours, its = (shell(f"grep SigIgn /proc/{who}/status").split()[1] for who in ("1", pid))
+        broken_pipe = 1 << (signal.SIGPIPE - 1)
+
+        assert int(ours, 16) & broken_pipe
+        assert not int(its, 16) & broken_pipe
+
+
+async def test_stop_ends_it_and_leaves_nothing() -> None:
+    with opened_spaces() as spaces:
+        pid = await start(spaces, SLEEP)
+        await children.stop("child")
+        await children.stop("child")
+
+        assert state(pid) == ""
+        assert children.find("child") is None
+        assert not pidfile("child").exists()
+
+
+async def test_what_does_not_hear_sigterm_is_killed() -> None:
+    with opened_spaces() as spaces:
+        argv = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
+        pid = await start(spaces, argv)
+        await eventually(f"cat {LOG}", "ready")
+        os.kill(pid, signal.SIGTERM)
+        await asyncio.sleep(0.1)
+        deaf = state(pid)
+        await children.stop("child", kill_after=0.1)
+
+        assert deaf in ("S", "R")
+        assert state(pid) == ""
+
+
+async def test_its_end_is_noticed() -> None:
+    with opened_spaces() as spaces:
+        pid = await start(spaces, SLEEP)
+        watch = asyncio.create_task(children.ended("child"))
+        await asyncio.sleep(0.1)
+        early = watch.done()
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.wait_for(watch, 2)
+
+        assert not early
+        assert children.find("child") is None
+        assert state(pid) == ""
+
+
+async def test_a_name_that_lives_is_not_started_twice() -> None:
+    with opened_spaces() as spaces:
+        pid = await start(spaces, SLEEP)
+        with pytest.raises(CannotError, match=f"it runs already as process {pid}") as caught:
+            await start(spaces, SLEEP)
+
+        assert caught.value.code == Exit.CONFLICT
+
+
+async def test_a_name_that_died_is_started_again() -> None:
+    with opened_spaces() as spaces:
+        first = await start(spaces, SLEEP)
+        os.kill(first, signal.SIGKILL)
+        await children.ended("child")
+        second = await start(spaces, SLEEP)
+
+        assert children.find("child") == second != first
+
+
+async def test_a_missing_program_is_named() -> None:
+    with opened_spaces() as spaces:
+        with pytest.raises(CannotError, match="cannot start child: there is no nope") as caught:
+            await start(spaces, ["nope"])
+
+        assert caught.value.code == Exit.NOT_FOUND
+
+
+async def test_whoever_starts_again_finds_it_and_can_stop_it() -> None:
+    """The starter is killed the moment the child is born: before it could write anything down."""
+    starter = os.fork()
+    if starter == 0:
+        pidfile("child").parent.mkdir(parents=True)
+        children._start(["/usr/bin/sleep", "1000"], pidfile("child"), Path("/run/child.log"))
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(starter, 0)  # noqa: ASYNC222  # the loop has nothing else to do
+    await eventually(f"cat {pidfile('child')}", " ")
+    pid = children.find("child")
+    assert pid is not None
+    alive = state(pid)
+    await children.stop("child")
+
+    assert alive in ("S", "R")
+    assert state(pid) in ("", "Z")  # not our child: its new parent collects it
+    assert children.find("child") is None
+
+
+async def test_a_pid_that_is_somebody_else_s_now_is_neither_adopted_nor_killed() -> None:
+    with opened_spaces() as spaces:
+        pid = await start(spaces, SLEEP)
+        known, began = pidfile("child").read_text().split()
+        pidfile("other").write_text(f"{pid} {int(began) + 1}\n")
+        found = children.find("other")
+        await children.stop("other")
+        await children.ended("other")
+
+        assert int(known) == pid
+        assert found is None
+        assert state(pid) in ("S", "R")
+        assert children.find("child") == pid  # the control: with its own start time it is found
+
+
+@pytest.mark.parametrize("text", ["", "12", "1 2", "x y\n", "1 2 3\n"])
+async def test_a_pidfile_that_is_not_whole_is_nobody(text: str) -> None:
+    children.DIRECTORY.mkdir(parents=True)
+    pidfile("child").write_text(text)
+
+    assert children.find("child") is None
+
+
+async def test_a_zombie_is_dead() -> None:
+    with opened_spaces() as spaces:
+        pid = await start(spaces, SLEEP)
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(200):
+            if state(pid) == "Z":
+                break
+            await asyncio.sleep(0.005)
+
+        assert state(pid) == "Z"
+        assert children.find("child") is None
+
+
+async def test_asyncio_s_own_children_are_left_to_asyncio() -> None:
+    with opened_spaces() as spaces:
+        theirs = await asyncio.create_subprocess_exec("sh", "-c", "exit 7")
+        await asyncio.sleep(0.1)
+        await start(spaces, SLEEP)
+        await children.stop("child")
+
+        assert await theirs.wait() == 7
