@@ -83,6 +83,6 @@ class FlooredClock:
 
     def _saved(self) -> int:
         try:
-            return max(0, int(self._path.read_bytes()))
+            return int(self._path.read_bytes())
         except (FileNotFoundError, ValueError):
             return 0

@@ -25,7 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
             print_items("thing", rows, {"name": "name", "up": "up", "ips": "addresses"},
                         output=arguments.output)  # fmt: skip
         case "many":
-            print("x\n" * 1_000_000)
+            for number in range(100_000):
+                print(number)
         case "denied":
             raise CannotError("cannot show: it is denied", hint="ask\x1b", code=Exit.DENIED)
         case "interrupt":
