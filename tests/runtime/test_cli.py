@@ -86,7 +86,8 @@ def test_a_reader_that_is_gone_is_no_error(what: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     argv = [sys.executable, "-m", "tests.runtime.fake_verbs", "show", what]
-    done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, check=False)
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, env=buffered, check=False)
     os.close(writer)
 
     assert (done.returncode, done.stderr) == (0, b"")
