@@ -15,6 +15,7 @@ from typing import Protocol
 from lab.host import PYTHON, TREE, CommandError, Control, Host, Process
 
 SUPERVISOR = TREE / "tests/fakes/zinitd.py"
+UNIT_LOGS = "/var/log/zosnet"
 
 
 class Mains(Protocol):
@@ -86,6 +87,8 @@ class Node(Host):
             "/run/zinit.sock",
             "--units",
             "/etc/zinit",
+            "--log-dir",
+            UNIT_LOGS,
             log=self.log("zinitd"),
         )
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lab.host import PYTHON, CommandError, Process, wait_until
+from lab.host import CommandError, Process, wait_until
 from lab.internet import CONTROLLER4, CONTROLLER6
 from lab.node import Node
 
@@ -72,4 +72,6 @@ def give_join_string(host: Node, node: Node, network: Overlay, *, transit: bool)
 
 
 def install_agent(node: Node) -> None:
-    node.run(PYTHON, "-m", "agent", "install", "--join", JOIN_FILE)
+    """Units on its disk, and the join string taken: both for the next boot."""
+    node.run("zosnet-agent", "install")
+    node.run("zosnet-agent", "join", JOIN_FILE)

@@ -20,7 +20,7 @@ from typing import Self
 
 from lab import init, wiring
 from lab.host import CommandError, Control, Host, Process
-from lab.node import Node
+from lab.node import UNIT_LOGS, Node
 from lab.wiring import Nic
 from runtime.cli import require_root
 from runtime.failure import CannotError
@@ -170,8 +170,12 @@ class World(Host):
         return self.path(f"{init.DISKS}/{name}")
 
     def save_logs(self, target: Path) -> None:
-        """Copy logs and captures out: they go with the world."""
+        """Copy logs and captures out, and what the nodes' units said: they go with the world."""
         shutil.copytree(self.logs, target, dirs_exist_ok=True)
+        for name in self._nodes:
+            units = self.disk_path(name) / UNIT_LOGS.removeprefix("/")
+            if units.is_dir():
+                shutil.copytree(units, target / name, dirs_exist_ok=True)
 
     def capture(self, switch: str, *expression: str) -> Process:
         """Record what passes `switch`, into SWITCH.pcap below `logs`."""

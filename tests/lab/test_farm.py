@@ -11,7 +11,7 @@ from time import monotonic
 import pytest
 
 from lab.farm import FARM, Farm, build_farm
-from lab.host import TREE
+from lab.host import TREE, wait_until
 from lab.internet import WEB4, WEB6
 from lab.world import World
 
@@ -155,3 +155,25 @@ def test_a_farm_is_up_in_well_under_a_second(world: World) -> None:
     build_farm(world)
 
     assert monotonic() - begun < 2.0  # 0.15 s on an idle machine; tests run beside each other
+
+
+def test_a_boot_runs_the_units_on_the_disk_and_keeps_what_they_say(
+    farm: Farm, tmp_path: Path
+) -> None:
+    node = farm.nodes["n1"]
+    node.write("/etc/zinit/hello.yaml", "exec: sh -c 'echo hello from $HOSTNAME; sleep 1000'\n")
+    log = node.path("/var/log/zosnet/hello.log")
+
+    def times_said() -> int:
+        return log.read_text().count("hello") if log.exists() else 0
+
+    node.boot(programs=True)
+    wait_until("the unit's first words", lambda: times_said() == 1)
+    node.power_cut()
+    node.boot(programs=True)
+    log = node.path("/var/log/zosnet/hello.log")
+    wait_until("its words after the second boot", lambda: times_said() == 2)
+    farm.world.save_logs(tmp_path / "kept")
+
+    assert (tmp_path / "kept/n1/hello.log").read_text().count("hello") == 2
+    assert not Path("/etc/zinit/hello.yaml").exists()
