@@ -18,16 +18,18 @@ from agent.ndmz.plan import INSIDE4
 from agent.ndmz.status import NdmzStatus
 from agent.ndmz.workload import place_of
 from lab.host import PYTHON, Process, wait_until
-from lab.internet import internet
+from lab.internet import await_answering, internet, start_answering
 from lab.network import switch
 from lab.node import Node
 from lab.router import Lan, Site, router
 from lab.world import World
 
+SYSTEM_PYTHON = "/usr/bin/python3"
 PROGRAMS = Path(__file__).parent / "programs"
 HOME = Site("b", 2, Lan(IPv4Interface("192.168.7.1/24"), IPv6Interface("2001:db8:b:1::1/64")))
 OFF_LINK = "2001:db8:b:2::"
 PUBLIC_LAN = "198.51.100.192/28"
+PUBLIC_GATEWAY = "198.51.100.193"
 NEIGHBOUR = {
     "private": "192.168.7.50",
     "public": "198.51.100.195",
@@ -88,13 +90,10 @@ class Home:
         self.node.script(f"echo {text} >/run/orders")
         wait_until(text, lambda: log.read_text().count("done ") > before, timeout=30)
 
-    def reach(self, workload: str, *addresses: str, wait: float = 0.6) -> set[str]:
+    def reach(self, workload: str, *addresses: str, wait: float = 0.6, port: int = 7) -> set[str]:
         """What of `addresses` answers a probe from inside `workload`: {"icmp 192.0.2.1", …}."""
-        argv = self.node.inside(
-            workload, "/usr/bin/python3", "-I", "-S", PROGRAMS / "probe.py",
-            *("--wait", str(wait)), *addresses,
-        )  # fmt: skip
-        return set(json.loads(self.node.output(*argv)))
+        probe = probe_command(*addresses, wait=wait, port=port)
+        return set(json.loads(self.node.output(*self.node.inside(workload, *probe))))
 
     def make_guard(self, **changes: object) -> Guard:
         """The guard that Ndmz has loaded, from what it says and the node's key."""
@@ -136,6 +135,8 @@ class Home:
         for port in self.in_ndmz("ls", "/sys/class/net").split():
             if port.startswith("nr-"):
                 self.in_ndmz("bridge", "link", "set", "dev", port, "isolated", "off")
+        for workload in self.status().workloads:  # who did not answer is not asked for a second
+            self.node.run(*self.node.inside(workload.name, "ip", "neigh", "flush", "all"))
 
     def addresses_of(self, namespace: str) -> list[str]:
         """Its global addresses."""
@@ -145,6 +146,17 @@ class Home:
         return [line.split()[3].split("/")[0] for line in shown.splitlines()]
 
 
+def probe_command(*addresses: str, wait: float = 0.6, port: int = 7) -> tuple[str, ...]:
+    """What to run on a node; its output is a JSON list of what answered."""
+    options = ("--wait", str(wait), "--port", str(port))
+    return (SYSTEM_PYTHON, "-I", "-S", str(PROGRAMS / "probe.py"), *options, *addresses)
+
+
+def all_kinds(*addresses: str) -> set[str]:
+    """What `reach` says when every probe of `addresses` is answered."""
+    return {f"{kind} {address}" for kind in ("icmp", "tcp", "udp") for address in addresses}
+
+
 def make_home(world: World) -> Home:
     inet = internet(world)
     home = router(world, inet, HOME)
@@ -152,7 +164,7 @@ def make_home(world: World) -> Home:
     switch(world, HOME.switch, (neighbour, "eth0"), (node, "eth0"))
     home.script(f"""
         ip addr add {OFF_LINK}1/64 dev lan0 nodad
-        ip route add {PUBLIC_LAN} dev lan0
+        ip addr add {PUBLIC_GATEWAY}/28 dev lan0
         cat >/run/radvd.conf <<'END'
 {RADVD}
 END
@@ -175,4 +187,7 @@ END
         ip addr add {NODE[2]}/64 dev zos nodad
         ip route add default via 192.168.7.1
     """)
+    for host in (home, neighbour, node):  # a refusal is an answer, but hosts send few a second
+        start_answering(host)
+        await_answering(host)
     return Home(world, inet, home, neighbour, node)

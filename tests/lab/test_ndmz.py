@@ -8,12 +8,12 @@ import pytest
 from lab.host import Process, wait_until
 from lab.internet import WEB4, WEB6
 from lab.world import World
-from tests.lab.home import Home, make_home
+from tests.lab.home import Home, all_kinds, make_home
 
 pytestmark = pytest.mark.lab
 
-INTERNET = {f"{kind} {web}" for kind in ("icmp", "tcp", "udp") for web in (WEB4, WEB6)}
 WEB = (str(WEB4), str(WEB6))
+INTERNET = all_kinds(*WEB)
 
 
 @pytest.fixture(scope="module")

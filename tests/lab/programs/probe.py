@@ -1,6 +1,6 @@
 """Tries to reach addresses by ICMP, TCP and UDP, all at once, and prints what answered.
 
-    probe.py [--wait SECONDS] ADDRESS…      ["icmp 203.0.113.80", "udp …"]
+    probe.py --wait SECONDS --port PORT ADDRESS…      ["icmp 203.0.113.80", "udp …"]
 
 Any answer counts, a refusal too: it came from there. Standard library only.
 """
@@ -13,20 +13,17 @@ import struct
 import sys
 import time
 
-PORT = 7
 KINDS = ("icmp", "tcp", "udp")
 
 
-def main(words: list[str]) -> None:
-    wait = float(words[words.index("--wait") + 1]) if "--wait" in words else 0.6
-    addresses = [word for word in words if "." in word.replace(str(wait), "") or ":" in word]
+def main(wait: float, port: int, addresses: list[str]) -> None:
     waiting: dict[int, tuple[str, socket.socket]] = {}
     reached = set()
     for address in addresses:
         for kind in KINDS:
             name = f"{kind} {address}"
             try:
-                sock = send(kind, address)
+                sock = send(kind, address, port)
             except OSError:  # no way there: not reached
                 continue
             waiting[sock.fileno()] = (name, sock)
@@ -47,7 +44,7 @@ def main(words: list[str]) -> None:
     print(json.dumps(sorted(reached)))
 
 
-def send(kind: str, address: str) -> socket.socket:
+def send(kind: str, address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     if kind == "icmp":
         protocol = socket.IPPROTO_ICMPV6 if family == socket.AF_INET6 else socket.IPPROTO_ICMP
@@ -59,9 +56,9 @@ def send(kind: str, address: str) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
     sock.setblocking(False)
     if kind == "tcp":
-        sock.connect_ex((address, PORT))
+        sock.connect_ex((address, port))
     else:
-        sock.connect((address, PORT))
+        sock.connect((address, port))
         sock.send(b"?")
     return sock
 
@@ -90,4 +87,4 @@ def answered(kind: str, sock: socket.socket) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(float(sys.argv[2]), int(sys.argv[4]), sys.argv[5:])

@@ -1,0 +1,88 @@
+"""Ethernet frames that no honest sender makes, byte by byte."""
+
+import struct
+from ipaddress import IPv4Address, IPv6Address
+
+PORT = 4242
+_ALL_NODES = IPv6Address("ff02::1")
+_ALL_ROUTERS = IPv6Address("ff02::2")
+
+
+def mac_bytes(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def ethernet(to: str, sender: str, kind: int, payload: bytes) -> bytes:
+    return mac_bytes(to) + mac_bytes(sender) + struct.pack("!H", kind) + payload
+
+
+def udp4(to: str, sender: str, source: str, destination: str, *, sport: int = PORT) -> bytes:
+    """A UDP datagram for port PORT."""
+    ends = IPv4Address(source).packed + IPv4Address(destination).packed
+    datagram = struct.pack("!HHHH", sport, PORT, 9, 0) + b"x"  # no checksum: allowed in IPv4
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(datagram), 1, 0, 64, 17, 0) + ends
+    header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+    return ethernet(to, sender, 0x0800, header + datagram)
+
+
+def udp6(to: str, sender: str, source: str, destination: str, *, sport: int = PORT) -> bytes:
+    datagram = struct.pack("!HHHH", sport, PORT, 9, 0) + b"x"
+    return ipv6(to, sender, source, destination, datagram, protocol=17, checksum_at=6)
+
+
+def ipv6(
+    to: str,
+    sender: str,
+    source: str,
+    destination: str,
+    message: bytes,
+    *,
+    protocol: int = 58,
+    checksum_at: int = 2,
+    hops: int = 64,
+    options: bytes = b"",
+) -> bytes:
+    """`options`: a hop-by-hop header, whose first byte is overwritten by the protocol."""
+    ends = IPv6Address(source).packed + IPv6Address(destination).packed
+    pseudo = ends + struct.pack("!II", len(message), protocol)
+    total = struct.pack("!H", checksum(pseudo + message) or 0xFFFF)
+    message = message[:checksum_at] + total + message[checksum_at + 2 :]
+    body = (bytes([protocol]) + options[1:] if options else b"") + message
+    header = struct.pack("!IHBB", 6 << 28, len(body), 0 if options else protocol, hops) + ends
+    return ethernet(to, sender, 0x86DD, header + body)
+
+
+def arp_claim(to: str, sender: str, claimed: str, asked: str) -> bytes:
+    """An answer nobody asked for: `claimed` is at `sender`."""
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + mac_bytes(sender)
+    body += IPv4Address(claimed).packed + mac_bytes(to) + IPv4Address(asked).packed
+    return ethernet(to, sender, 0x0806, body)
+
+
+def advert_claim(to: str, sender: str, source: str, claimed: str, destination: str) -> bytes:
+    """A neighbour advertisement with the override flag: `claimed` is at `sender`."""
+    message = struct.pack("!BBHI", 136, 0, 0, 0x60000000) + IPv6Address(claimed).packed
+    message += b"\x02\x01" + mac_bytes(sender)
+    return ipv6(to, sender, source, destination, message, hops=255)
+
+
+def router_solicit(sender: str, source: str) -> bytes:
+    message = struct.pack("!BBHI", 133, 0, 0, 0) + b"\x01\x01" + mac_bytes(sender)
+    return ipv6("33:33:00:00:00:02", sender, source, str(_ALL_ROUTERS), message, hops=255)
+
+
+def listener_query(sender: str, source: str) -> bytes:
+    """MLDv2: who listens to what? Answers within a millisecond, please."""
+    message = struct.pack("!BBHHH", 130, 0, 0, 1, 0) + bytes(16) + struct.pack("!BBH", 2, 125, 0)
+    alert = b"\x00\x00\x05\x02\x00\x00\x01\x00"
+    return ipv6(
+        "33:33:00:00:00:01", sender, source, str(_ALL_NODES), message, hops=1, options=alert
+    )
+
+
+def checksum(data: bytes) -> int:
+    data += b"\0" * (len(data) % 2)
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
