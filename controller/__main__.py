@@ -1,0 +1,23 @@
+"""`zosnet-controller`: make a controller, run it, look whether its database is sound."""
+
+import sys
+
+from runtime.cli import Command, run_program
+
+COMMANDS = (
+    Command("init", "make keys and database", "controller.cli.init"),
+    Command("serve", "admit nodes, assign addresses, sign", "controller.cli.serve"),
+    Command("check", "look whether database and audit log are sound", "controller.cli.check"),
+)
+
+
+def main() -> int:
+    return run_program(
+        "zosnet-controller",
+        "Admits nodes to networks, assigns their addresses and signs for them.",
+        COMMANDS,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands of `zosnet-controller`, one a file."""

@@ -1,0 +1,167 @@
+"""The one place where sockets are made, each with every limit it needs.
+
+libzmq's defaults let one stranger fill the memory, a hundred idle connections keep everybody out, and
+a slow reader swallow messages unseen. Sending never blocks; `send` says whether the message was taken,
+which is not yet delivered.
+"""
+
+import errno
+import os
+import resource
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from controller.keyring import Keyring
+from protocol.admin import MAX_ADMIN_FRAME
+from protocol.keys import to_z85
+from protocol.messages import MAX_FRAME
+from runtime.failure import CannotError, Exit
+
+ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+ZAP_DOMAIN = b"zosnet"
+HIGH_WATER = 128  # messages a peer, each way: with MAX_FRAME it is 8 MiB at most
+MAX_FILES = 65536
+
+
+class ListenError(CannotError):
+    """A socket can not be bound."""
+
+
+def new_context() -> "zmq.Context[zmq.Socket[bytes]]":
+    """Raises the limit of open files: a connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return zmq.Context()
+
+
+def limit_memory(mebibytes: int) -> None:
+    """A peer that finds a way to fill the memory ends this process, not the machine."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = mebibytes * 1024 * 1024
+    soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def node_router(
+    context: "zmq.Context[zmq.Socket[bytes]]", keyring: Keyring, endpoints: tuple[str, ...]
+) -> "zmq.Socket[bytes]":
+    """Where nodes connect: CURVE, and ZAP decides who. The ZAP handler must be bound already."""
+    router = _router(context, MAX_FRAME)
+    router.curve_server = True
+    router.curve_publickey = to_z85(keyring.curve_public)
+    router.curve_secretkey = to_z85(keyring.curve_secret)
+    router.zap_domain = ZAP_DOMAIN
+    router.setsockopt(zmq.IPV6, 1)
+    for endpoint in endpoints:
+        try:
+            router.bind(endpoint)
+        except zmq.ZMQError as error:
+            raise _cannot_listen(endpoint, error) from error
+    return router
+
+
+def admin_router(context: "zmq.Context[zmq.Socket[bytes]]", path: Path) -> "zmq.Socket[bytes]":
+    """Where ncadm connects: a file that root and its group may open."""
+    _refuse_taken(path)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    router = _router(context, MAX_ADMIN_FRAME)
+    before = os.umask(0o117)
+    try:
+        router.bind(f"ipc://{path}")
+    except zmq.ZMQError as error:
+        raise _cannot_listen(str(path), error) from error
+    finally:
+        os.umask(before)
+    return router
+
+
+def zap_socket(context: "zmq.Context[zmq.Socket[bytes]]") -> "zmq.Socket[bytes]":
+    """Bound before any socket that asks it."""
+    zap = context.socket(zmq.REP)
+    zap.setsockopt(zmq.LINGER, 0)
+    zap.bind(ZAP_ENDPOINT)
+    return zap
+
+
+def receive(router: "zmq.Socket[bytes]") -> tuple[bytes, Any] | None:
+    """(routing id, frame) of the next message; the frame is empty when the message had not exactly
+    two parts. None when nothing is there.
+    """
+    try:
+        routing = router.recv(zmq.NOBLOCK)
+    except zmq.Again:
+        return None
+    parts = 0
+    frame: Any = b""
+    while router.getsockopt(zmq.RCVMORE):
+        frame = router.recv(zmq.NOBLOCK, copy=False)
+        parts += 1
+    return routing, frame if parts == 1 else b""
+
+
+def send(router: "zmq.Socket[bytes]", routing: bytes, frame: bytes) -> bool:
+    """False when the peer is gone or does not read; nothing is kept for it then."""
+    try:
+        router.send_multipart((routing, frame), zmq.NOBLOCK)
+    except zmq.Again:
+        return False
+    except zmq.ZMQError as error:
+        if error.errno != zmq.EHOSTUNREACH:
+            raise
+        return False
+    return True
+
+
+def _router(context: "zmq.Context[zmq.Socket[bytes]]", frame: int) -> "zmq.Socket[bytes]":
+    router = context.socket(zmq.ROUTER)
+    for option, value in (
+        (zmq.ROUTER_MANDATORY, 1),
+        (zmq.LINGER, 200),
+        (zmq.MAXMSGSIZE, frame),
+        (zmq.SNDHWM, HIGH_WATER),
+        (zmq.RCVHWM, HIGH_WATER),
+        (zmq.BACKLOG, 1024),
+        (zmq.HANDSHAKE_IVL, 5000),
+        (zmq.HEARTBEAT_IVL, 5000),
+        (zmq.HEARTBEAT_TIMEOUT, 10000),
+        (zmq.HEARTBEAT_TTL, 10000),
+        (zmq.TCP_KEEPALIVE, 1),
+    ):
+        router.setsockopt(option, value)
+    return router
+
+
+def _refuse_taken(path: Path) -> None:
+    """libzmq would take over a living socket's path, and any file's."""
+    if not path.exists():
+        return
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        raise ListenError(
+            f"cannot listen on {path}: it is a file of another kind",
+            hint="set `socket` in controller.yaml to another path",
+            code=Exit.CONFLICT,
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
+        probe.connect(str(path))
+        raise ListenError(
+            f"cannot listen on {path}: another program does",
+            hint="set `socket` in controller.yaml to another path",
+            code=Exit.CONFLICT,
+        )
+
+
+def _cannot_listen(where: str, error: zmq.ZMQError) -> ListenError:
+    reason = os.strerror(error.errno or 0)
+    hint = None
+    if error.errno == errno.EADDRINUSE:
+        reason = "the port is taken"
+        hint = "see who has it: ss -ltnp; or set `listen` in controller.yaml"
+    elif error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
+        hint = "this machine does not have that address: see `listen` in controller.yaml"
+    return ListenError(f"cannot listen on {where}: {reason}", hint=hint, code=Exit.CONFLICT)
