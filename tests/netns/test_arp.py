@@ -63,6 +63,7 @@ def test_no_conflict_is_ourselves_a_question_for_it_or_another_address() -> None
     asks_for_it = Arp(Operation.REQUEST, THEIRS, OTHER, arp.NOBODY, ADDRESS)
     elsewhere = replace(REPLY, sender=OTHER)
     own_probe = arp.probe(OURS, ADDRESS)
-    packets = (ourselves, asks_for_it, elsewhere, own_probe)
+    answers_a_probe = Arp(Operation.REPLY, THEIRS, arp.NOWHERE, OURS, ADDRESS)
+    packets = (ourselves, asks_for_it, elsewhere, own_probe, answers_a_probe)
 
     assert not any(p.claims(ADDRESS, by_other_than=OURS) for p in packets)
