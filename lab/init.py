@@ -29,6 +29,14 @@ REQUEST_SIZE = 200_000  # bytes; what a socket buffer holds by default
 LOG = "/run/log"  # where a world keeps what its programs say
 DISKS = "/run/disks"  # a node's disk: what it changed below these directories
 DISK_TOPS = ("etc", "var/lib", "var/log")
+# Empty on a new disk, whatever the machine has there: it may be a node or a controller itself.
+DISK_OWN = {
+    "etc/zosnet": 0o755,
+    "etc/zinit": 0o755,
+    "etc/netns": 0o755,
+    "var/lib/zosnet": 0o700,
+    "var/log/zosnet": 0o755,
+}
 
 CLONE_ALL = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000  # mnt uts ipc pid net
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 16384, 1 << 18
@@ -93,15 +101,22 @@ def furnish(name: str, kind: str) -> None:
 def insert_disk(disk: str) -> None:
     """Lay the node's own files over the machine's; what it writes goes to its disk."""
     if not os.path.exists(disk):
-        os.makedirs(f"{disk}/etc")
-        with open(f"{disk}/etc/resolv.conf", "w"):
-            pass
+        format_disk(disk)
     for top in DISK_TOPS:
         upper, work = f"{disk}/{top}", f"{disk}/work/{top}"
         os.makedirs(upper, exist_ok=True)
         os.makedirs(work, exist_ok=True)
         options = f"lowerdir=/{top},upperdir={upper},workdir={work}"
         mount("overlay", f"/{top}", "overlay", 0, options)
+
+
+def format_disk(disk: str) -> None:
+    for directory, mode in DISK_OWN.items():
+        os.makedirs(f"{disk}/{directory}")
+        os.chmod(f"{disk}/{directory}", mode)
+        os.setxattr(f"{disk}/{directory}", "trusted.overlay.opaque", b"y")
+    with open(f"{disk}/etc/resolv.conf", "w"):
+        pass
 
 
 def redirect_output(path: str) -> None:

@@ -103,6 +103,26 @@ def test_a_node_has_its_own_everything_and_the_machine_keeps_its_files(world: Wo
     assert not Path("/etc/zosnet/agent.yaml").exists()
 
 
+NESTED = """
+from lab.world import World
+
+with World("inner") as world:
+    print(world.node("n1").output("ls", "/var/log"))
+"""
+
+
+def test_a_new_disk_hides_what_a_machine_that_is_a_node_itself_has(world: World) -> None:
+    outer = world.node("outer", disk=False)
+    outer.script("mount -t tmpfs tmpfs /var/log; mkdir /var/log/zosnet; echo >/var/log/other")
+    outer.script("echo mine >/var/log/zosnet/agent.log")
+    seen = outer.output("sh", "-c", f"cd {TREE}; exec {sys.executable} -c '{NESTED}'")
+    inside = NESTED.replace("/var/log", "/var/log/zosnet")
+    hidden = outer.output("sh", "-c", f"cd {TREE}; exec {sys.executable} -c '{inside}'")
+
+    assert seen.split() == ["other", "zosnet"]
+    assert hidden.split() == []
+
+
 def test_a_power_cut_ends_all_programs_and_boot_brings_the_same_cards_and_disk(
     world: World,
 ) -> None:
@@ -126,6 +146,7 @@ def test_a_power_cut_ends_all_programs_and_boot_brings_the_same_cards_and_disk(
     assert n1.pid != first_pid
     assert after == before
     assert n1.path("/var/lib/zosnet/node.key").read_text() == "secret"
+    assert not Path("/var/lib/zosnet/node.key").exists()
     assert not n1.path("/run/zosnet").exists()
     assert n1.ok("ping", "-c1", "-W2", "10.0.0.2")
 
