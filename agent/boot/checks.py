@@ -1,6 +1,8 @@
 """Try the targets of `check:` and put the answers into the status; nobody waits for this."""
 
 import asyncio
+import os
+import socket
 
 import msgspec
 
@@ -46,7 +48,9 @@ async def _try(target: str) -> str:
             _, writer = await asyncio.open_connection(*parts)
     except TimeoutError:
         return f"no answer in {TIMEOUT:g} s"
-    except OSError as error:
-        return error.strerror or str(error)
+    except socket.gaierror as error:
+        return f"no address: {error.strerror}"
+    except OSError as error:  # asyncio puts a sentence of its own where the errno's stood
+        return os.strerror(error.errno) if error.errno else str(error)
     writer.close()
     return "ok"
