@@ -67,15 +67,14 @@ async def ensure_port(spaces: Spaces, home: Netlink, bridge: Link, name: str) ->
 
 
 async def ensure_address(home: Netlink, bridge: Link, lease: Lease | None, now: float) -> bool:
-    """Configure the lease at once, unless `zos` has IPv4 already; INIT-REBOOT is the keeper's.
-
-    False when there is no valid lease.
+    """Configure the lease at once, with its routes; INIT-REBOOT is the keeper's. False when `zos`
+    has no IPv4 and there is no valid lease.
     """
-    if any(address.interface.version == 4 for address in await home.addresses(bridge.index)):
-        return True
+    have = [a.interface for a in await home.addresses(bridge.index) if a.interface.version == 4]
     if lease is None or not lease.is_valid(now):
-        return False
-    await apply_lease(home, bridge, lease, now=now, metric=DEFAULT_METRIC)
+        return bool(have)
+    if not have or lease.address in have:  # else the keeper has got another since
+        await apply_lease(home, bridge, lease, now=now, metric=DEFAULT_METRIC)
     return True
 
 

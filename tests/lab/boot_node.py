@@ -72,7 +72,12 @@ def ports(node: Node) -> list[str]:
 
 
 def spaces(node: Node) -> list[str]:
-    return sorted(line.split()[0] for line in node.output("ip", "netns").splitlines() if line)
+    """Namespaces that exist. `ip netns` also lists the plain file that is there before the mount."""
+    return node.script("""
+        for file in /run/netns/*; do
+            if [ "$(stat -f -c %t "$file" 2>&1)" = 6e736673 ]; then basename "$file"; fi
+        done
+    """).split()
 
 
 def nics(node: Node) -> list[str]:
