@@ -44,7 +44,7 @@ BRIDGE_SYSCTLS = {
 async def ensure_bridge(spaces: Spaces, home: Netlink, mac: str) -> Link:
     """`zos`, ours, with this MAC; still down when it is new."""
     bridge = await home.link(BRIDGE)
-    if bridge is None or bridge.half_made:
+    if bridge is None:
         bridge = await home.add_bridge(BRIDGE, role=BRIDGE, mac=mac)
     elif bridge.mac != mac:
         await home.set_link(bridge.index, mac=mac)

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.boot import status
 from agent.boot.status import BootStatus
-from lab.host import Process
+from lab.host import ENVIRONMENT, Process
 from lab.node import Node
 
 CONFIG = """
@@ -23,8 +23,10 @@ def configure(node: Node, *lines: str) -> None:
     node.write("/etc/zosnet/agent.yaml", CONFIG + "\n".join(lines) + "\n")
 
 
-def internet(node: Node, *, timeout: float = 30) -> CompletedProcess[str]:
-    return node.run("zosnet-agent", "internet", check=False, timeout=timeout)
+def internet(node: Node, *options: str, path: str = "") -> CompletedProcess[str]:
+    """Run it to its end; `path` goes before the directories where programs are looked for."""
+    environment = {"PATH": f"{path}:{ENVIRONMENT['PATH']}"} if path else None
+    return node.run("zosnet-agent", "internet", *options, check=False, environment=environment)
 
 
 def start_internet(node: Node) -> Process:

@@ -13,6 +13,7 @@ from lab.node import Node
 from lab.router import LEASES, Lan, await_dnsmasq, lan_script, lone_server, serve_lan
 from lab.wiring import Nic
 from lab.world import World
+from netns.values import GROUP
 from tests.lab.boot_node import (
     addresses,
     boot_status,
@@ -224,6 +225,54 @@ def test_a_foreign_namespace_in_the_way_is_an_error_and_loses_no_nic(world: Worl
     node.script(f"ip netns del {taken}")
 
     assert internet(node).returncode == 0
+
+
+@pytest.mark.parametrize("alias", ["zosnet:zos", ""])
+def test_what_is_left_of_zos_without_a_port_goes_before_the_probe(world: World, alias: str) -> None:
+    """Killed between making it and marking it, or before it had its port."""
+    node = booting_node(world, ("eth0", None))
+    node.script(f"ip link add zos group {GROUP} type bridge; ip link set zos alias '{alias}' up")
+    running = start_internet(node)
+    await_probe(node)
+
+    assert "zos" not in links(node)
+    assert running.poll() is None
+
+
+def test_without_zinit_it_says_so_and_the_next_start_goes_on_from_there(world: World) -> None:
+    lone_server(world, "r", "home", HOME4)
+    node = booting_node(world, ("eth0", "home"))
+    refused = internet(node, "--supervisor", "zinit")
+    index = links(node)["zos"]["ifindex"]
+
+    assert refused.returncode not in (0, 1)
+    assert "error: cannot" in refused.stderr
+    assert "zinit" in refused.stderr
+    assert known_status(node).step is Step.UNIT
+    assert "zinit" in known_status(node).error
+
+    ended = internet(node)
+
+    assert ended.returncode == 0, ended.stderr
+    assert links(node)["zos"]["ifindex"] == index
+    assert known_status(node).error == ""
+
+
+def test_under_systemd_the_keeper_is_a_transient_unit_started_once(world: World) -> None:
+    """systemd's own programs are played here: what is tested is what they are asked for."""
+    lone_server(world, "r", "home", HOME4)
+    node = booting_node(world, ("eth0", "home"))
+    node.write("/run/bin/systemctl", "#!/bin/sh\ntest -e /run/asked\n", mode=0o755)
+    node.write("/run/bin/systemd-run", '#!/bin/sh\necho "$@" >>/run/asked\n', mode=0o755)
+    for _ in range(2):
+        ended = internet(node, "--supervisor", "systemd", path="/run/bin")
+
+        assert ended.returncode == 0, ended.stderr
+
+    assert node.path("/run/asked").read_text() == (
+        "--quiet --collect --unit=zosnet-dhcp-zos.service --property=Restart=always"
+        f" --property=RestartSec=2 {AGENT} dhcp zos\n"
+    )
 
 
 def test_under_zinit_a_node_has_one_client_id_and_one_lease(world: World) -> None:
