@@ -61,7 +61,7 @@ def test_the_agents_help_loads_neither_asyncio_nor_pyroute2_nor_any_verb() -> No
         "sys.argv = ['zosnet-agent', '--help']\n"
         "with contextlib.suppress(SystemExit): main()\n"
     )
-    heavy = {"asyncio", "pyroute2", "zmq", "nacl", "yaml", "msgspec", "logging"}
+    heavy = {"asyncio", "pyroute2", "zmq", "nacl", "yaml", "msgspec", "logging", "inspect"}
 
     assert "runtime.cli" in loaded  # the positive control
     assert heavy & loaded == set()
