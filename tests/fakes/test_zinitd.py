@@ -195,7 +195,10 @@ def test_a_changed_file_is_read_only_by_monitor(zinit: RunningZinit) -> None:
     zinit.ask("forget a")
     zinit.ask("monitor a")
 
-    assert b"200" in Path(f"/proc/{zinit.status('a')['pid']}/cmdline").read_bytes()
+    pid = zinit.status("a")["pid"]
+    wait_for(Path(f"/proc/{pid}/cmdline").read_bytes)
+
+    assert Path(f"/proc/{pid}/cmdline").read_bytes() == b"sleep\x00200\x00"
 
 
 def test_output_goes_to_the_ring_with_the_services_name_and_to_a_file(

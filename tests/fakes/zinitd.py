@@ -28,7 +28,6 @@ from tests.fakes.zinit.services import RefusedError, Ring, Supervisor
 
 def _listen(path: Path) -> socket.socket:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen(128)
@@ -65,15 +64,16 @@ def main() -> None:
     supervisor = Supervisor(loop, arguments.units.absolute(), Ring(arguments.log_dir))
     door = (Door if arguments.speak == "line" else RpcDoor)(loop, supervisor)
     _take_signals(loop, supervisor)
-    listener = _listen(arguments.socket.absolute())
+    arguments.socket.unlink(missing_ok=True)
+    for path in sorted(arguments.units.glob("*.yaml")):
+        with contextlib.suppress(RefusedError):
+            supervisor.monitor(path.stem)
+    listener = _listen(arguments.socket)  # as zinit: whoever can connect finds all units read
 
     def on_connection(_events: int) -> None:
         Client(loop, listener.accept()[0], door)
 
     loop.watch(listener, selectors.EVENT_READ, on_connection)
-    for path in sorted(arguments.units.glob("*.yaml")):
-        with contextlib.suppress(RefusedError):
-            supervisor.monitor(path.stem)
     loop.run()
     arguments.socket.unlink(missing_ok=True)
 
