@@ -251,7 +251,8 @@ class Machine:
                 at = self._refresh_at(now)
                 self._memberships.change(network, Standing.MEMBER, next_at=at)
             case Online(), Waiting(_, network, said, retry_after):
-                at = now + max(1.0, retry_after)
+                least = 1.0 if reply.id else 0.0  # a push says that something has changed
+                at = now + max(least, retry_after)
                 self._memberships.change(network, Standing.WAITING, next_at=at, said=said)
             case Online(), Done() if isinstance(request, Leave):
                 self._left(request.network)

@@ -7,6 +7,7 @@ await resource.destroy()                 # takes all of it away
 """
 
 import logging
+from dataclasses import dataclass
 
 from agent.nr import guard
 from agent.nr.plan import (
@@ -37,6 +38,14 @@ log = logging.getLogger(__name__)
 ROLE = "nr"
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was not there before."""
+
+    space: bool
+    device: bool
+
+
 class ResourceRunner:
     def __init__(
         self, spaces: Spaces, backend: WireGuardBackend, network: str, *, underlay: str = HOST
@@ -46,11 +55,11 @@ class ResourceRunner:
         self._netlink: Netlink | None = None
         self._guarded: str | None = None
 
-    async def ensure(self, want: Resource) -> bool:
+    async def ensure(self, want: Resource) -> Made:
         """Raises CannotError; what was achieved stays, and the next call goes on from there."""
-        await self._enter()
+        new_space = await self._enter()
         await self._guard(want)
-        fresh = await self._backend.ensure(
+        new_device = await self._backend.ensure(
             self.names.device, underlay=self._underlay, space=self.names.space
         )
         for step in diff(want, await self._observe()):
@@ -60,7 +69,7 @@ class ResourceRunner:
             self.names.space,
             {f"net/ipv4/conf/{self.names.device}/send_redirects": "0"},
         )
-        return fresh
+        return Made(new_space, new_device)
 
     async def close(self) -> None:
         if self._netlink is not None:
@@ -73,21 +82,24 @@ class ResourceRunner:
         await self._spaces.delete(self.names.space)
         self._guarded = None
 
-    async def _enter(self) -> None:
-        if await self._spaces.ensure(self.names.space, role=ROLE):
+    async def _enter(self) -> bool:
+        made = await self._spaces.ensure(self.names.space, role=ROLE)
+        if made:
             await self.close()  # a socket in the namespace that was there before
             self._guarded = None
             log.info("network resource made", extra={"space": self.names.space})
         if self._netlink is None:
             await set_sysctls(self._spaces, self.names.space, guard.sysctls(), skip_missing=True)
             self._netlink = await Netlink.open(self._spaces, self.names.space)
+        return made
 
     async def _guard(self, want: Resource) -> None:
+        """Loaded when it says something new, or when somebody took it away."""
         text = guard.render(want.names, transit=want.transit)
-        if text == self._guarded:
-            return
         nft = await Nft.open(self._spaces, self.names.space)
         try:
+            if text == self._guarded and ("inet", guard.TABLE) in await nft.tables():
+                return
             await nft.run(text)
         finally:
             await nft.close()

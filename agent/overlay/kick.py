@@ -54,7 +54,7 @@ class Kick:
     ) -> None:
         """`settled`: the device has a session with it that we found (we were restarted)."""
         self._endpoints = endpoints
-        self._initiator = initiator
+        self.initiator = initiator
         self._pause = FIRST_KICK
         self._kicks = 0
         self._proved_again = False
@@ -76,7 +76,7 @@ class Kick:
         first; a session stays, WireGuard itself begins anew if the old place is dead.
         """
         self._endpoints = endpoints
-        if not self._initiator or not endpoints or self.endpoint in endpoints:
+        if not self.initiator or not endpoints or self.endpoint in endpoints:
             return None
         self.endpoint = endpoints[0]
         if self.phase is Phase.KICKING:

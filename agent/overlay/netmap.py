@@ -11,19 +11,12 @@ again. A snapshot replaces all rows, at its last piece.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from agent.enrol.sink import Ask
 from protocol.messages import Row, Rows
 from protocol.signed import StatementError, read_unverified
 from protocol.statements import Membership
 
 MAX_ROWS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """The rows above `revision`, after the key `after` of a transfer in pieces."""
-
-    revision: int
-    after: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +67,8 @@ class Netmap:
         begun = self.transfer
         if begun is None or (begun.full, begun.since) != (piece.full, piece.since):
             return Transfer(piece.since, piece.revision, piece.full, told)
-        # the head may have moved between two pieces: only the older revision is whole
-        revision = min(begun.revision, piece.revision)
-        return Transfer(piece.since, revision, piece.full, {**begun.rows, **told})
+        # a row that changed between two pieces stands in a later one: the last one's revision holds
+        return Transfer(piece.since, piece.revision, piece.full, {**begun.rows, **told})
 
 
 def _read(piece: Rows) -> tuple[dict[bytes, Row | None], int]:

@@ -18,7 +18,7 @@ from netns.wireguard.device import Endpoint
 from protocol.keys import WireGuardPublic
 from protocol.messages import Row
 from protocol.packing import IPAddress, IPNetwork, parse_endpoint
-from protocol.signed import Signed, StatementError, open_signed
+from protocol.signed import Signed, StatementError, open_signed, read_unverified
 from protocol.statements import Keyset, Membership, NetworkState, check
 
 
@@ -135,6 +135,13 @@ class Judge:
             self._opened[signed] = known
         return known
 
+    def is_signed(self, row: Row, keyset: Keyset) -> bool:
+        try:
+            self._open(row.membership, keyset)
+        except StatementError:
+            return False
+        return True
+
     def forget_all_but(self, signed: Iterable[Signed]) -> None:
         """Keep the memory as large as the network is."""
         kept = {s: self._opened[s] for s in signed if s in self._opened}
@@ -182,8 +189,6 @@ def _endpoints(texts: Iterable[str]) -> Iterable[Endpoint]:
 
 
 def _key_of(row: Row) -> bytes:
-    from protocol.signed import read_unverified  # noqa: PLC0415
-
     try:
         return read_unverified(row.membership, Membership).node
     except StatementError:

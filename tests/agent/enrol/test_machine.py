@@ -405,6 +405,17 @@ def test_one_that_is_not_authorized_asks_again_when_it_was_told_to() -> None:
     assert [type(m) for m in who.sent()] == [Join]
 
 
+def test_one_that_was_just_authorized_joins_at_once() -> None:
+    who = online(NETWORK)
+    who.machine.present(NETWORK, OFFER, 0)
+    who.answer(Join, Waiting(0, NETWORK, "pending", 60.0), 0)
+    who.machine.received(Waiting(0, NETWORK, "authorized", 0.0), 3)
+    who.take()
+    who.machine.wake(3)
+
+    assert [type(m) for m in who.sent()] == [Join]
+
+
 def test_a_full_pool_is_said_and_asked_again_later() -> None:
     who = online(NETWORK)
     who.machine.present(NETWORK, OFFER, 0)

@@ -1,6 +1,9 @@
 """The netmap by revision: pieces, gaps, echoes; what is kept is what was told."""
 
-from agent.overlay.netmap import Ask, Netmap
+from dataclasses import replace
+
+from agent.enrol.sink import Ask
+from agent.overlay.netmap import Netmap
 from protocol.messages import Row, Rows
 from protocol.signed import Signed
 from tests.agent.overlay.signing import NETWORK, Authority, Someone
@@ -75,11 +78,13 @@ def test_a_snapshot_replaces_at_its_last_piece_only() -> None:
     assert (names(netmap), netmap.revision) == ({"n2", "n3"}, 9)
 
 
-def test_a_head_that_moves_between_pieces_does_not_hide_a_change() -> None:
-    netmap, _ = Netmap().take(rows(0, 9, N1, full=True, more=b"n1"))
-    netmap, _ = netmap.take(rows(0, 11, N2, full=True))
+def test_a_row_that_changes_between_two_pieces_is_taken_as_the_later_one_has_it() -> None:
+    renamed = replace(N1, name="new", serial=2)
+    netmap, _ = Netmap().take(rows(0, 2, N1, N2, full=True, more=b"2"))
+    netmap, _ = netmap.take(rows(0, 9, renamed, full=True))
 
     assert netmap.revision == 9
+    assert names(netmap) == {"new", "n2"}
 
 
 def test_a_transfer_that_begins_anew_forgets_the_broken_one() -> None:

@@ -1,0 +1,328 @@
+"""One farm: its machine, its connection and its file, moved by events.
+
+    farm = Farm(file, ...)
+    farm.start(); await farm.crashed()       # which ends only by an error of ours
+
+The machine says what to do, `_pump` does it: at once, in the event loop; a timer of the loop
+stands for its deadline.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import msgspec
+import zmq
+
+from agent.enrol.actions import (
+    Action,
+    Admitted,
+    Close,
+    Controller,
+    Deliver,
+    Holding,
+    LearnTime,
+    Left,
+    Me,
+    Open,
+    Prepare,
+    Presence,
+    Problem,
+    Send,
+    TokenRefused,
+    Welcomed,
+)
+from agent.enrol.approach import Failure
+from agent.enrol.machine import Machine
+from agent.enrol.session import Session
+from agent.enrol.sink import Ask, Sink, Trust
+from agent.enrol.standing import Standing
+from agent.enrol.status import EnrolledNetwork, FarmStatus
+from agent.enrol.store import FarmFile, Store
+from protocol.keys import CurvePublic, CurveSecret, VerifyKey, curve_public
+from protocol.messages import Joined, MessageError, Rows, Welcome, decode_reply, encode
+from protocol.signed import Signed, StatementError, open_signed, signer_id
+from protocol.statements import Keyset, check
+from runtime.failure import CannotError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """What a farm needs of the node around it."""
+
+    me: Me
+    secret: CurveSecret
+    store: Store
+    sink: Sink
+    context: "zmq.Context[zmq.Socket[bytes]]"
+    fraction: Callable[[], float]
+    elapsed: Callable[[], float]  # seconds since boot
+    on_time: Callable[[int], None]
+    on_observed: Callable[[str], None]
+    presence: Callable[[str], Presence]  # of this node in a network
+    forget: Callable[[str], None]  # a network that was left
+    endpoints: tuple[str, ...] = ()  # instead of those that the farm names
+
+
+class Farm:
+    def __init__(self, file: FarmFile, surface: Surface) -> None:
+        self._surface = surface
+        self._file = file
+        self._keyset = self._verified(file.keyset)
+        self._machine = Machine(
+            surface.me,
+            self._controllers(),
+            admitted=file.admitted,
+            keyset=self._keyset.number if self._keyset else 0,
+            fraction=surface.fraction,
+        )
+        self._loop = asyncio.get_running_loop()
+        self._session = Session(surface.context, self)
+        self._timer: asyncio.TimerHandle | None = None
+        self._crash: asyncio.Future[None] = self._loop.create_future()
+        self._pending: set[CurveSecret] = set()
+        self._welcome: Welcome | None = None
+        self._admitted_at: float | None = None
+        self._trouble: Problem | None = None  # of our own, with the disk
+
+    @property
+    def root(self) -> VerifyKey:
+        return VerifyKey(self._file.root)
+
+    def start(self) -> None:
+        for network in self._file.joined:
+            self._machine.keep(network, self._surface.sink.holding(network))
+        for network in self._file.leaving:
+            self._machine.leave(network, self._loop.time())
+        self._tell(self._machine.start)
+
+    async def crashed(self) -> None:
+        """Raises what went wrong in an event; does not return otherwise."""
+        try:
+            await self._crash
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._session.close()
+
+    # -- what the node wants
+
+    def add_token(
+        self, token: CurveSecret, controllers: Iterable[Controller], *, tried: bool
+    ) -> None:
+        self._pending.add(token)
+        if self._keyset is None and tuple(controllers) != self._controllers():
+            self._machine.use_controllers(tuple(controllers), 0)
+        self._tell(lambda now: self._machine.add_token(token, now, tried=tried))
+
+    def want(self, network: str) -> None:
+        self._tell(lambda now: self._machine.want(network, now))
+
+    def leave(self, network: str) -> None:
+        """For good; asked until the controller has heard it."""
+        self._change(
+            joined=tuple(n for n in self._file.joined if n != network),
+            leaving=tuple(sorted({*self._file.leaving, network})),
+        )
+        self._surface.sink.left(network)
+        self._tell(lambda now: self._machine.leave(network, now))
+
+    def knows(self, network: str) -> bool:
+        return network in self._machine.memberships or network in self._file.joined
+
+    def moved(self) -> None:
+        """Our addresses or a port have changed."""
+        self._tell(self._present)
+
+    def _present(self, now: float) -> None:
+        for network, known in self._machine.memberships.items():
+            if known.presence is not None:
+                self._machine.present(network, self._surface.presence(network), now)
+
+    # -- what the session says
+
+    def shaken(self) -> None:
+        self._tell(self._machine.shaken)
+
+    def refused(self, why: Failure) -> None:
+        log.info("controller refused us", extra={"why": why.name, "controller": self._where()})
+        self._tell(lambda now: self._machine.refused(why, now))
+
+    def lost(self) -> None:
+        self._tell(self._machine.lost)
+
+    def frame(self, data: bytes) -> None:
+        try:
+            reply = decode_reply(data)
+        except MessageError as error:
+            log.debug("reply dropped", extra={"reason": error})
+            return
+        self._tell(lambda now: self._machine.received(reply, now))
+
+    # -- doing what the machine says
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._tell(self._machine.wake)
+
+    def _tell(self, event: Callable[[float], None]) -> None:
+        """Tell the machine, do what it says, set the timer. An error of ours ends the program."""
+        try:
+            event(self._loop.time())
+            while actions := self._machine.actions():
+                for action in actions:
+                    self._try(action)
+        except Exception as error:  # noqa: BLE001  # `crashed` raises it
+            if not self._crash.done():
+                self._crash.set_exception(error)
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self._machine.deadline
+        self._timer = self._loop.call_at(deadline, self._wake) if deadline is not None else None
+
+    def _try(self, action: Action) -> None:
+        try:
+            self._perform(action)
+        except CannotError as error:
+            self._trouble = Problem(error.message, error.hint or "")
+            log.error(error.message)  # noqa: TRY400  # a sentence for people
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Open(controller, token):
+                secret = token or self._surface.secret
+                self._session.open(controller, curve_public(secret), secret)
+            case Close():
+                self._session.close()
+            case Send(message):
+                self._session.send(encode(message))
+            case Admitted(token):
+                self._forget_token(token)
+                self._change(admitted=True)
+                log.info("admitted", extra={"farm": self._file.controller_id})
+            case TokenRefused(token, problem):
+                self._forget_token(token)
+                log.warning("token refused", extra={"reason": problem.message})
+            case Welcomed(welcome):
+                self._welcomed(welcome)
+            case Prepare(network):
+                offer = self._surface.presence(network)
+                self._machine.present(network, offer, self._loop.time())
+            case Deliver(message):
+                self._deliver(message)
+            case Left(network):
+                self._change(leaving=tuple(n for n in self._file.leaving if n != network))
+                self._surface.forget(network)
+            case LearnTime(time_ms):
+                self._surface.on_time(time_ms)
+
+    def _forget_token(self, token: CurveSecret) -> None:
+        self._pending.discard(token)
+        self._surface.store.forget_join(token)
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        self._welcome = welcome
+        if self._admitted_at is None:
+            self._admitted_at = self._surface.elapsed()
+            log.info("controller connected", extra={"controller": self._where()})
+        if not self._file.admitted:
+            self._change(admitted=True)
+        if welcome.observed:
+            self._surface.on_observed(welcome.observed)
+        self._take_keyset(welcome.keyset)
+
+    def _take_keyset(self, signed: Signed) -> None:
+        keyset = self._verified(signed)
+        if keyset is None or (self._keyset is not None and keyset.number <= self._keyset.number):
+            return
+        self._keyset = keyset
+        self._change(keyset=signed)
+        self._machine.use_controllers(self._controllers(), keyset.number)
+        self._surface.sink.trust(self._trust(signed))
+        log.info("keyset taken", extra={"number": keyset.number})
+
+    def _verified(self, signed: Signed | None) -> Keyset | None:
+        if signed is None:
+            return None
+        try:
+            keyset = open_signed(signed, Keyset, {signer_id(self.root): self.root})
+            check(keyset)
+        except StatementError as error:
+            log.error(  # noqa: TRY400  # the reason says all
+                "keyset refused",
+                extra={"farm": self._file.controller_id, "reason": error},
+            )
+            return None
+        return keyset
+
+    def _trust(self, keyset: Signed) -> Trust:
+        return Trust(self.root, keyset)
+
+    def _deliver(self, message: Joined | Rows) -> None:
+        network = message.network
+        if self._file.keyset is None or not network.startswith(self._file.controller_id):
+            log.warning("network of another farm ignored", extra={"network": network})
+            return
+        ask: Ask | None = None
+        if isinstance(message, Joined):
+            holding = self._surface.sink.joined(self._trust(self._file.keyset), message)
+            if holding != Holding() and network not in self._file.joined:
+                self._change(joined=(*self._file.joined, network))
+        else:
+            holding, ask = self._surface.sink.rows(message)
+        self._machine.hold(network, holding)
+        if ask is not None:
+            self._machine.fetch(network, ask.revision, ask.after, self._loop.time())
+
+    # -- what is known
+
+    def _change(self, **fields: object) -> None:
+        file = msgspec.structs.replace(self._file, **fields)
+        if file != self._file:
+            self._surface.store.keep_farm(file)
+            self._file = file
+
+    def _controllers(self) -> tuple[Controller, ...]:
+        known = [
+            Controller(endpoint, CurvePublic(entry.key))
+            for entry in (self._keyset.controllers if self._keyset else ())
+            for endpoint in entry.endpoints
+        ] or [Controller(c.endpoint, CurvePublic(c.key)) for c in self._file.controllers]
+        if self._surface.endpoints:
+            keys = dict.fromkeys(controller.key for controller in known)
+            known = [Controller(e, key) for e in self._surface.endpoints for key in keys]
+        return tuple(known)
+
+    def _where(self) -> str:
+        return self._machine.controller.endpoint
+
+    def status(self) -> FarmStatus:
+        problem, welcome = self._trouble or self._machine.problem, self._welcome
+        return FarmStatus(
+            controller_id=self._file.controller_id,
+            connection=type(self._machine.state).__name__.lower(),
+            controller=self._where(),
+            admitted=self._machine.admitted,
+            tokens=len(self._pending),
+            address=welcome.address if welcome else "",
+            observed=welcome.observed if welcome else "",
+            admitted_seconds=self._admitted_at,
+            problem=problem.message if problem else "",
+            hint=problem.hint if problem else "",
+            networks=[
+                EnrolledNetwork(
+                    network=network,
+                    standing=known.standing.value,
+                    said=known.said if known.standing is not Standing.MEMBER else "",
+                    hint=known.hint if known.standing is not Standing.MEMBER else "",
+                )
+                for network, known in sorted(self._machine.memberships.items())
+            ],
+        )

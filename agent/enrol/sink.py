@@ -1,0 +1,46 @@
+"""What enrolment hands over, and to whom: the overlay is one of these. Types only."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.enrol.actions import Holding
+from agent.enrol.endpoints import Surroundings
+from protocol.keys import VerifyKey
+from protocol.messages import Joined, Rows
+from protocol.signed import Signed
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """In whom a network's members are believed: a keyset that `root` signed."""
+
+    root: VerifyKey
+    keyset: Signed
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The rows above `revision`, after the key `after` of a transfer in pieces."""
+
+    revision: int
+    after: bytes = b""
+
+
+class Sink(Protocol):
+    """What is handed over is verified and stored when a call returns."""
+
+    def holding(self, network: str) -> Holding:
+        """What is stored of `network`."""
+
+    def trust(self, trust: Trust) -> None:
+        """A newer keyset."""
+
+    def joined(self, trust: Trust, joined: Joined) -> Holding: ...
+
+    def rows(self, rows: Rows) -> tuple[Holding, Ask | None]: ...
+
+    def left(self, network: str) -> None:
+        """Take it away, now."""
+
+    def moved(self, surroundings: Surroundings) -> None:
+        """This node has other addresses, or another MTU."""

@@ -1,0 +1,74 @@
+"""What survives a reboot of each network, in STATE/networks/<id>/.
+
+netmap.json      the signed memberships and state as they came, verified again when they are read
+endpoints.json   where peers were last heard from: unsigned hints, worth 13 s to a rebooted node
+
+The netmap is on the disk before its revision is acknowledged.
+"""
+
+import base64
+import binascii
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from agent.overlay.kept import Kept
+from netns.wireguard.device import Endpoint
+from protocol.ids import is_network_id
+from protocol.packing import format_endpoint, parse_endpoint
+from runtime import files, paths
+
+log = logging.getLogger(__name__)
+
+
+class _Learnt(msgspec.Struct, frozen=True):
+    endpoints: dict[str, str]  # base64 of the WireGuard key, as `wg` prints it
+
+
+class Cache:
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory or paths.STATE / "networks"
+
+    def networks(self) -> Iterator[Kept]:
+        """What is kept; a damaged file is named in the log and left alone."""
+        for path in sorted(self._directory.glob("*/netmap.json")):
+            try:
+                kept = files.load(path, Kept)
+            except files.DamagedFileError:
+                log.exception("netmap damaged", extra={"path": path})
+                continue
+            if kept is not None and is_network_id(kept.network) == (
+                kept.network == path.parent.name
+            ):
+                yield kept
+
+    def keep(self, kept: Kept) -> None:
+        files.store(self._directory / kept.network / "netmap.json", kept)
+
+    def learnt(self, network: str) -> dict[bytes, Endpoint]:
+        """By WireGuard key. They are hints: what cannot be read is left out."""
+        try:
+            kept = files.load(self._directory / network / "endpoints.json", _Learnt)
+        except files.DamagedFileError:
+            return {}
+        found = {}
+        for key, text in (kept.endpoints if kept else {}).items():
+            with suppress(ValueError, binascii.Error):
+                found[base64.b64decode(key, validate=True)] = Endpoint(*parse_endpoint(text))
+        return found
+
+    def keep_learnt(self, network: str, learnt: Mapping[bytes, Endpoint]) -> None:
+        endpoints = {
+            base64.b64encode(key).decode(): format_endpoint(e.address, e.port)
+            for key, e in sorted(learnt.items())
+        }
+        files.store(self._directory / network / "endpoints.json", _Learnt(endpoints))
+
+    def forget(self, network: str) -> None:
+        for name in ("netmap.json", "endpoints.json"):
+            (self._directory / network / name).unlink(missing_ok=True)
+        with suppress(OSError):  # the key is still there
+            (self._directory / network).rmdir()

@@ -1,0 +1,302 @@
+"""One network kept true on this node: namespace, device, peers, and the proof that it works.
+
+    network = Network(surface, belief, from_cache=…)
+    await network.keep()              # for ever; cancelling leaves all of it in the kernel
+    await network.destroy()           # takes it away
+
+It is tended when something was told (`told`), when the device dies, when a pair is due to be
+kicked, and each few seconds, which also repairs what somebody else has changed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.enrol.endpoints import Surroundings
+from agent.enrol.store import Keys
+from agent.nr.plan import Names, Resource, plan_resource
+from agent.nr.runner import ResourceRunner
+from agent.overlay.belief import Belief
+from agent.overlay.cache import Cache
+from agent.overlay.peering import DeviceGoneError, Peering, PortTakenError
+from agent.overlay.peers import Here, Plan, plan_peers
+from agent.overlay.reach import Reach
+from agent.overlay.verify import Verified
+from netns.spaces import HOST, Spaces
+from netns.values import IPAddress
+from netns.wireguard.backend import WireGuardBackend
+from netns.wireguard.device import DeviceError, Endpoint
+from protocol.signed import StatementError
+from runtime.failure import CannotError
+
+log = logging.getLogger(__name__)
+
+LOOK_EACH = 4.0  # seconds; drift is repaired within 5
+UNSETTLED = 0.5  # while a pair has not started
+RETRY_FIRST, RETRY_LAST = 0.5, 10.0
+LEARN_EACH = 30.0
+ATTACH_RETRY = 2.0
+
+
+class Behind(Protocol):
+    """What carries a namespace's way to the Internet: ndmz."""
+
+    async def attach(self, name: str) -> object: ...
+
+    async def detach(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """What a network needs of the node around it. `now_ms`: a trusted clock, or None."""
+
+    spaces: Spaces
+    backend: WireGuardBackend
+    node: bytes
+    keys: Keys
+    cache: Cache
+    elapsed: Callable[[], float]  # seconds since boot
+    now_ms: Callable[[], int | None] = lambda: None
+    behind: Behind | None = None
+    underlay: str = HOST
+
+
+class Network:
+    def __init__(
+        self,
+        surface: Surface,
+        belief: Belief,
+        surroundings: Surroundings,
+        *,
+        from_cache: bool,
+    ) -> None:
+        self.belief = belief
+        self.from_cache = from_cache
+        self.surroundings = surroundings
+        self.names = Names.of(belief.network)
+        self.peering = Peering(surface.backend, self.names.device)
+        self.peering.learnt = surface.cache.learnt(belief.network)
+        self.reach: Reach | None = None
+        self.verified: Verified | None = None
+        self.plan: Plan | None = None
+        self.resource: Resource | None = None
+        self.withdrawn = ""  # why nobody would believe us
+        self.problem: CannotError | None = None
+        self.attached = False
+        self.overlay_at: float | None = None
+        self.first_ping_at: float | None = None
+        self._surface = surface
+        self._runner = ResourceRunner(
+            surface.spaces, surface.backend, belief.network, underlay=surface.underlay
+        )
+        self._changed = asyncio.Event()
+        self._there = asyncio.Event()  # the namespace is
+        self._made = asyncio.Event()  # the device was looked at, and lives
+        self._elsewhere = asyncio.Event()  # the namespace is another one now
+        self._loop = asyncio.get_running_loop()
+        self._ensured_at = float("-inf")
+        self._stored, self._stored_at = dict(self.peering.learnt), float("-inf")
+
+    def told(self) -> None:
+        """`belief` or `surroundings` say something else now."""
+        self._ensured_at = float("-inf")
+        self._changed.set()
+
+    async def keep(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._tend_for_ever())
+                tasks.create_task(self._mind_the_device())
+                tasks.create_task(self._ask_peers())
+                if self._surface.behind is not None:
+                    tasks.create_task(self._attach(self._surface.behind))
+        finally:
+            self._learn()
+            await self._runner.close()
+
+    async def destroy(self) -> None:
+        """After `keep` was cancelled. Raises CannotError."""
+        if self._surface.behind is not None and self.attached:
+            await self._surface.behind.detach(self.names.space)
+        await self._runner.destroy()
+        log.info("network taken away", extra={"network": self.belief.network})
+
+    # -- keeping it true
+
+    async def _tend_for_ever(self) -> None:
+        pause = RETRY_FIRST
+        while True:
+            self._changed.clear()
+            try:
+                wait = await self._tend()
+                pause, self.problem = RETRY_FIRST, None
+            except (CannotError, DeviceError) as error:
+                self._complain(error)
+                wait, pause = pause, min(pause * 2, RETRY_LAST)
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _tend(self) -> float:
+        """Everything as it should be; returns after how many seconds to come again."""
+        if self._loop.time() - self._ensured_at >= LOOK_EACH or self.plan is None:
+            await self._ensure()
+            self.plan = self._plan_peers()
+        key = self._surface.keys.of(self.belief.network)
+        try:
+            next_at = await self.peering.tend(self.plan, key, self._loop.time())
+        except DeviceGoneError:
+            self._ensured_at = float("-inf")
+            return 0.0
+        except PortTakenError:
+            port = self._surface.keys.next_port(self.belief.network)
+            log.warning("port taken, next one", extra={"was": key.port, "now": port})
+            return 0.0
+        self._mark_overlay()
+        self._learn()
+        if next_at is None:
+            return LOOK_EACH
+        return min(max(next_at - self._loop.time(), 0.0), UNSETTLED)
+
+    async def _ensure(self) -> None:
+        belief = self.belief
+        want = plan_resource(
+            belief.network,
+            belief.membership,
+            belief.settings,
+            uplink_mtu=self.surroundings.mtu,
+        )
+        made = await self._runner.ensure(want)
+        self.resource, self._ensured_at = want, self._loop.time()
+        if made.space:
+            self._elsewhere.set()
+        if made.device:
+            log.info("WireGuard device made", extra={"device": self.names.device})
+            # peers of a device that died still send into the old session: do not wait for them
+            self.peering.renew(from_cache=self.from_cache or self.overlay_at is not None)
+            self._aim(hurry=True)
+        self._there.set()
+        self._made.set()
+
+    def _plan_peers(self) -> Plan:
+        """The peers that follow from what we believe; none when nobody believes us."""
+        try:
+            verified = self.belief.members(self._surface.now_ms())
+            self.withdrawn = ""
+        except StatementError as error:
+            if str(error) != self.withdrawn:
+                log.warning(
+                    "overlay withdrawn",
+                    extra={"network": self.belief.network, "reason": error},
+                )
+            self.withdrawn, self.verified = str(error), None
+            self._aim()
+            return Plan({}, {})
+        if self.verified is None or verified.refusals != self.verified.refusals:
+            for refusal in verified.refusals:
+                log.warning(
+                    "member refused", extra={"member": refusal.name, "reason": refusal.reason}
+                )
+        key = self._surface.keys.of(self.belief.network)
+        around = self.surroundings
+        here = Here(
+            tuple(Endpoint(address, key.port) for address in around.public),
+            around.families,
+            around.on_link,
+        )
+        self.verified = verified
+        self._aim()
+        return plan_peers(verified, here, self.peering.learnt)
+
+    def _mark_overlay(self) -> None:
+        if self.overlay_at is None and not self.withdrawn:
+            self.overlay_at = self._surface.elapsed()
+            log.info(
+                "overlay up",
+                extra={
+                    "network": self.belief.network,
+                    "peers": len(self.plan.peers) if self.plan else 0,
+                    "from_cache": self.from_cache,
+                },
+            )
+
+    def _learn(self) -> None:
+        """Endpoints to the disk: of a new peer at once, changes at most each 30 s."""
+        members = self.verified.members.values() if self.verified else ()
+        current = {bytes(m.wireguard) for m in members}
+        learnt = {k: e for k, e in self.peering.learnt.items() if k in current}
+        now = self._loop.time()
+        new = learnt.keys() - self._stored.keys()
+        if learnt == self._stored or not learnt:
+            return
+        if new or now - self._stored_at >= LEARN_EACH:
+            self._surface.cache.keep_learnt(self.belief.network, learnt)
+            self._stored, self._stored_at = learnt, now
+
+    def _complain(self, error: CannotError | DeviceError) -> None:
+        problem = (
+            error
+            if isinstance(error, CannotError)
+            else CannotError(f"cannot configure {self.names.device}: {error}")
+        )
+        if self.problem is None or self.problem.message != problem.message:
+            log.error(problem.message)
+        self.problem = problem
+
+    # -- its other tasks
+
+    async def _mind_the_device(self) -> None:
+        """A device that dies is made anew at once."""
+        while True:
+            await self._made.wait()
+            self._made.clear()
+            await self._surface.backend.ended(self.names.device)
+            self._made.clear()
+            log.warning("WireGuard device died", extra={"device": self.names.device})
+            self.told()
+
+    async def _ask_peers(self) -> None:
+        """Echoes from inside the namespace, in a new one with new sockets."""
+        await self._there.wait()
+        while True:
+            self._elsewhere.clear()
+            self.reach = await Reach.open(
+                self._surface.spaces, self.names.space, on_answer=self._answered
+            )
+            self._aim()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    asking = tasks.create_task(self.reach.keep())
+                    await self._elsewhere.wait()
+                    asking.cancel()
+            finally:
+                self.reach.close()
+                self.reach = None
+
+    def _aim(self, *, hurry: bool = False) -> None:
+        if self.reach is not None:
+            members = self.verified.members.values() if self.verified else ()
+            self.reach.aim([a for m in members for a in m.addresses], hurry=hurry)
+
+    def _answered(self, address: IPAddress) -> None:
+        if self.first_ping_at is None:
+            self.first_ping_at = self._surface.elapsed()
+        log.info("peer answers", extra={"network": self.belief.network, "peer": address})
+
+    async def _attach(self, behind: Behind) -> None:
+        """To ndmz, which may not be there yet; it repairs the cable itself from then on."""
+        said = ""
+        while not self.attached:
+            await self._there.wait()
+            try:
+                await behind.attach(self.names.space)
+                self.attached = True
+            except CannotError as error:
+                if error.message != said:
+                    log.info("not behind ndmz yet", extra={"reason": error.message})
+                said = error.message
+                await asyncio.sleep(ATTACH_RETRY)

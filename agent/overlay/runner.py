@@ -1,0 +1,212 @@
+"""`Overlay`: all networks of this node, from the cache at boot and from controllers after.
+
+    overlay = Overlay(spaces, backend, node=…, keys=…, elapsed=…, behind=ndmz)
+    group.create_task(overlay.keep())
+    Enrolment(…, sink=overlay)           # calls holding, trust, joined, rows, left, moved
+
+What a controller tells is verified, then on the disk, then acknowledged, then in the kernel; with no
+controller at all the cache does.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from agent.enrol.actions import Holding
+from agent.enrol.endpoints import Surroundings
+from agent.enrol.sink import Ask, Trust
+from agent.enrol.store import Keys
+from agent.overlay.belief import Belief
+from agent.overlay.cache import Cache
+from agent.overlay.network import Behind, Network, Surface
+from agent.overlay.report import describe
+from agent.overlay.status import OverlayStatus
+from netns.spaces import HOST, Spaces
+from netns.wireguard.backend import WireGuardBackend
+from protocol.messages import Joined, Rows
+from protocol.signed import StatementError
+from runtime.failure import CannotError
+
+log = logging.getLogger(__name__)
+
+
+class Overlay:
+    """A `Sink` for `Enrolment`."""
+
+    def __init__(
+        self,
+        spaces: Spaces,
+        backend: WireGuardBackend,
+        *,
+        node: bytes,
+        keys: Keys,
+        elapsed: Callable[[], float],
+        now_ms: Callable[[], int | None] = lambda: None,
+        behind: Behind | None = None,
+        underlay: str = HOST,
+        cache: Cache | None = None,
+    ) -> None:
+        """`node`: its public key. `elapsed`: seconds since boot. `now_ms`: a clock that may be
+        trusted to end a membership's life, or None. `behind`: what attaches a namespace to ndmz.
+        """
+        self._surface = Surface(
+            spaces=spaces,
+            backend=backend,
+            node=node,
+            keys=keys,
+            cache=cache or Cache(),
+            elapsed=elapsed,
+            now_ms=now_ms,
+            behind=behind,
+            underlay=underlay,
+        )
+        self._surroundings: Surroundings | None = None
+        self._networks: dict[str, Network] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._leaving: set[str] = set()
+        self._refused: dict[str, str] = {}
+        self._load()
+
+    async def keep(self) -> None:
+        """All networks, for ever; cancelling leaves them in the kernel. They begin when `moved`
+        has said where we are.
+        """
+        async with asyncio.TaskGroup() as self._group:
+            self._start_all()
+            await asyncio.Future()
+
+    def status(self) -> OverlayStatus:
+        keys, refused = self._surface.keys, self._refused
+        return OverlayStatus(
+            networks=[
+                describe(network, keys.of(name).port, refused.get(name, ""))
+                for name, network in sorted(self._networks.items())
+            ]
+        )
+
+    # -- what enrolment tells
+
+    def holding(self, network: str) -> Holding:
+        known = self._networks.get(network)
+        return known.belief.holding if known is not None else Holding()
+
+    def trust(self, trust: Trust) -> None:
+        for network in self._networks.values():
+            if network.belief.kept.root == bytes(trust.root):
+                self._take(network, lambda belief: belief.take_trust(trust))
+
+    def joined(self, trust: Trust, joined: Joined) -> Holding:
+        known = self._networks.get(joined.network)
+        if known is None:
+            return self._begin(trust, joined)
+        known.from_cache = False
+        self._take(known, lambda belief: belief.take_joined(trust, joined))
+        return known.belief.holding
+
+    def rows(self, rows: Rows) -> tuple[Holding, Ask | None]:
+        known = self._networks.get(rows.network)
+        if known is None:
+            return Holding(), None
+        known.from_cache = False
+        outcome = known.belief.take_rows(rows)
+        if outcome.unreadable:
+            log.warning("rows dropped", extra={"count": outcome.unreadable})
+        self._surface.cache.keep(known.belief.kept)
+        known.told()
+        return known.belief.holding, outcome.ask
+
+    def left(self, network: str) -> None:
+        self._surface.cache.forget(network)
+        known = self._networks.pop(network, None)
+        if known is None:
+            return
+        task = self._tasks.pop(network, None)
+        if task is not None:
+            task.cancel()
+        if self._group is not None:
+            self._leaving.add(network)
+            self._group.create_task(self._destroy(known, task))
+
+    def moved(self, surroundings: Surroundings) -> None:
+        if surroundings == self._surroundings:
+            return
+        self._surroundings = surroundings
+        for network in self._networks.values():
+            network.surroundings = surroundings
+            network.told()
+        self._start_all()
+
+    # -- networks
+
+    def _load(self) -> None:
+        for kept in self._surface.cache.networks():
+            try:
+                key = self._surface.keys.of(kept.network)
+                belief = Belief(self._surface.node, bytes(key.public), kept)
+            except (StatementError, CannotError) as error:
+                self._refused[kept.network] = str(error)
+                log.error(  # noqa: TRY400  # the reason says all
+                    "cached network refused", extra={"network": kept.network, "reason": error}
+                )
+                continue
+            self._add(belief, from_cache=True)
+
+    def _begin(self, trust: Trust, joined: Joined) -> Holding:
+        key = self._surface.keys.of(joined.network)
+        try:
+            belief = Belief.begin(self._surface.node, bytes(key.public), trust, joined)
+        except StatementError as error:
+            self._refuse(joined.network, error)
+            return Holding()
+        self._surface.cache.keep(belief.kept)
+        self._refused.pop(joined.network, None)
+        self._add(belief, from_cache=False)
+        return belief.holding
+
+    def _add(self, belief: Belief, *, from_cache: bool) -> None:
+        around = self._surroundings or Surroundings()
+        network = Network(self._surface, belief, around, from_cache=from_cache)
+        self._networks[belief.network] = network
+        self._start_all()
+
+    def _start_all(self) -> None:
+        if self._group is None or self._surroundings is None:
+            return
+        for name, network in self._networks.items():
+            if name not in self._tasks:
+                self._tasks[name] = self._group.create_task(self._keep(network))
+
+    async def _keep(self, network: Network) -> None:
+        while network.belief.network in self._leaving:  # noqa: ASYNC110  # left and joined again
+            await asyncio.sleep(0.05)
+        await network.keep()
+
+    async def _destroy(self, network: Network, task: "asyncio.Task[None] | None") -> None:
+        name = network.belief.network
+        try:
+            if task is not None:
+                await asyncio.wait([task])
+            await network.destroy()
+        except CannotError as error:
+            log.error(error.message)  # noqa: TRY400  # a sentence for people
+        finally:
+            self._leaving.discard(name)
+
+    def _take(self, network: Network, take: Callable[[Belief], None]) -> None:
+        """What is refused changes nothing, and is reported."""
+        name = network.belief.network
+        try:
+            take(network.belief)
+            self._refused.pop(name, None)
+        except StatementError as error:
+            self._refuse(name, error)
+        self._surface.cache.keep(network.belief.kept)
+        network.told()
+
+    def _refuse(self, network: str, error: StatementError) -> None:
+        if self._refused.get(network) != str(error):
+            log.warning(
+                "controller's statement refused", extra={"network": network, "reason": error}
+            )
+        self._refused[network] = str(error)
