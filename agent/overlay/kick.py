@@ -136,4 +136,5 @@ class Kick:
         if not self._endpoints:
             return None
         self.endpoint, self.keepalive = self._endpoints[0], KEEPALIVE
-        return Do.SET
+        # made anew: what was to be sent before there was an endpoint has begun the five seconds
+        return Do.RESET

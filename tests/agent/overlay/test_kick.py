@@ -85,12 +85,12 @@ def test_after_three_kicks_in_vain_the_next_endpoint_is_tried() -> None:
 def test_the_one_that_waits_speaks_once_after_three_seconds() -> None:
     kick = waiter(A)
 
-    assert run(kick, 60) == [(3.0, Do.SET)]
+    assert run(kick, 60) == [(3.0, Do.RESET)]
     assert (kick.endpoint, kick.keepalive) == (A, 25)
 
 
 def test_at_boot_from_the_cache_it_waits_one_second() -> None:
-    assert run(waiter(A, from_cache=True), 60) == [(1.0, Do.SET)]
+    assert run(waiter(A, from_cache=True), 60) == [(1.0, Do.RESET)]
 
 
 def test_the_one_that_waits_says_nothing_when_it_was_spoken_to_or_knows_no_place() -> None:
