@@ -15,7 +15,6 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_network
-from pathlib import Path
 
 from agent.config import AgentConfig
 from agent.dhcp.keeper import keep_lease
@@ -24,12 +23,14 @@ from agent.dhcp.store import load_lease
 from agent.identity import Identity
 from agent.ndmz import settings, workloads
 from agent.ndmz.apply import Hands, apply
-from agent.ndmz.firewall import KEYS, Verdict, find_foreign, judge
+from agent.ndmz.firewall import Verdict
 from agent.ndmz.guard import UPLINK4, UPLINK6, Guard, render
+from agent.ndmz.host import mind_host_firewall
 from agent.ndmz.opened import TABLES, Opened, list_guard
-from agent.ndmz.plan import HOST, INSIDE4, SPACE, ZOS, Blocked, Wanted, plan_links
+from agent.ndmz.plan import INSIDE4, SPACE, ZOS, Blocked, SetUp, Wanted, plan_links
 from agent.ndmz.policy import Facts, choose_dns, read_facts
 from agent.ndmz.rdnss import Servers
+from agent.ndmz.solicit import solicit_router
 from agent.ndmz.status import PATH, NdmzStatus, Workload
 from agent.ndmz.watch import Events, flush_flows
 from agent.ndmz.workload import Attachment
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 5.0
 BURST_S = 0.005  # one change is several events
-_LEGACYTABLES = Path("/proc/thread-self/net/ip_tables_names")
 
 
 class ReplacedError(Exception):
@@ -93,8 +93,8 @@ class Ndmz:
         """For ever. Cancelling leaves everything as it is."""
         try:
             while True:
-                await self._tend()
                 try:
+                    await self._tend()
                     await self._watch()
                 except* ReplacedError:
                     log.warning("ndmz is gone, building it anew")
@@ -123,12 +123,14 @@ class Ndmz:
             )
         async with self._lock:
             hands = (await self._opened()).hands
+            known = self._workloads.get(name) is not None
             place = self._workloads.add(name)
             try:
                 await self._guard()
                 await workloads.plug(hands, place)
             except BaseException:
-                self._workloads.remove(name)
+                if not known:
+                    self._workloads.remove(name)
                 raise
             self._write_resolver(name)
         self._publish()
@@ -231,7 +233,12 @@ class Ndmz:
         await set_sysctls(self._spaces, SPACE, settings.SPACE, skip_missing=True)
         await self._build_links(there.hands)
         await set_sysctls(self._spaces, SPACE, settings.OPEN, skip_missing=True)
-        await self._mind_host_firewall(there.host_nft)
+        verdict = await mind_host_firewall(
+            self._spaces, there.host_nft, self._config.host.bridge_nf
+        )
+        if verdict.warning and verdict != self._verdict:
+            log.warning("foreign firewall", extra={"reason": verdict.warning})
+        self._verdict = verdict
         await self._mend_workloads(there.hands)
 
     async def _build_links(self, hands: Hands) -> None:
@@ -243,8 +250,11 @@ class Ndmz:
             if isinstance(step, Blocked):
                 self._problems[step.name] = step.reason
                 continue
-            log.info("step", extra={"step": step})
+            log.debug("step", extra={"step": step})
             await apply(hands, step)
+            if step == SetUp(SPACE, UPLINK6, self._wanted.mac6):
+                with suppress(OSError):  # the kernel asks as well, later
+                    await solicit_router(self._spaces, SPACE, UPLINK6, self._wanted.mac6)
         for name, values in settings.LINKS.items():
             if name in ndmz and name not in self._problems:
                 await set_sysctls(self._spaces, SPACE, values, skip_missing=True)
@@ -304,6 +314,7 @@ class Ndmz:
         for place in self._workloads:
             if not self._spaces.exists(place.name):
                 self._workloads.remove(place.name)  # gone, and its cable with it
+                workloads.remove_resolver(place.name)
                 continue
             try:
                 await workloads.plug(hands, place)
@@ -324,16 +335,6 @@ class Ndmz:
         offered += [server for server, end in self._adverts.items() if end > now]
         config = self._config.ndmz
         return choose_dns(config.servers, offered, self._facts, gateway=config.dns == "gateway")
-
-    async def _mind_host_firewall(self, nft: Nft) -> None:
-        legacy = await self._spaces.run(HOST, _read_legacy_tables)
-        foreign = find_foreign(await nft.listing("chains"), legacy_tables=legacy)
-        verdict = judge(self._config.host.bridge_nf, foreign)
-        if verdict.switch_off:
-            await set_sysctls(self._spaces, HOST, dict.fromkeys(KEYS, "0"), skip_missing=True)
-        if verdict.warning and verdict != self._verdict:
-            log.warning("foreign firewall", extra={"reason": verdict.warning})
-        self._verdict = verdict
 
     # -- what is open
 
@@ -391,10 +392,3 @@ class Ndmz:
         if self._verdict.warning:
             reasons.append(self._verdict.warning)
         return reasons
-
-
-def _read_legacy_tables() -> str:
-    try:
-        return _LEGACYTABLES.read_text()
-    except OSError:
-        return ""

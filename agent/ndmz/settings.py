@@ -26,9 +26,6 @@ _BY_ROUTER = {
     "addr_gen_mode": "0",
     "router_solicitation_delay": "0",
     "router_solicitations": "-1",  # a router may come back after any time
-    # The MAC comes from the node's key. Detection still runs, and a duplicate is given up.
-    "optimistic_dad": "1",
-    "use_optimistic": "1",
 }
 
 

@@ -1,0 +1,30 @@
+"""Whether bridged frames pass the host's firewall: looked at, and switched off where nobody minds."""
+
+from pathlib import Path
+from typing import Literal
+
+from agent.ndmz.firewall import KEYS, Verdict, find_foreign, judge
+from agent.ndmz.plan import HOST
+from netns.nft import Nft
+from netns.spaces import Spaces
+from netns.sysctl import set_sysctls
+
+_LEGACY_TABLES = Path("/proc/thread-self/net/ip_tables_names")
+
+
+async def mind_host_firewall(
+    spaces: Spaces, nft: Nft, setting: Literal["auto", "keep", "off"]
+) -> Verdict:
+    """Do what `host.bridge_nf` means here; `nft` is the host's. Raises CannotError."""
+    legacy = await spaces.run(HOST, _read_legacy_tables)
+    verdict = judge(setting, find_foreign(await nft.listing("chains"), legacy_tables=legacy))
+    if verdict.switch_off:
+        await set_sysctls(spaces, HOST, dict.fromkeys(KEYS, "0"), skip_missing=True)
+    return verdict
+
+
+def _read_legacy_tables() -> str:
+    try:
+        return _LEGACY_TABLES.read_text()
+    except OSError:  # no iptables-legacy on this kernel
+        return ""
