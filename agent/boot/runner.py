@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from agent.boot import commit, recover, supervise
-from agent.boot.bridge_nf import settle_bridge_nf
 from agent.boot.facts import nics_status, uplink_status
 from agent.boot.journal import Journal
 from agent.boot.machine import Commit, Machine, Preferences, Quit, Rest, Resting, Solicit
@@ -306,8 +305,6 @@ class _Boot:
         """Every step of it may be done already."""
         self._journal.begin(Step.BRIDGE)
         bridge = await commit.ensure_bridge(self._spaces, self._home, mac)
-        setting = self._config.host.bridge_nf
-        self._journal.note(bridge_nf=await settle_bridge_nf(self._spaces, setting))
         self._journal.begin(Step.PORT)
         await commit.ensure_port(self._spaces, self._home, bridge, name)
         self._journal.begin(Step.ADDRESS)

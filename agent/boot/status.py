@@ -63,14 +63,6 @@ class Uplink(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class BridgeNf(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether bridged frames pass the host's firewall, and what to do when they should not."""
-
-    active: bool
-    tables: tuple[str, ...] = ()  # foreign ones, the reason why it was kept
-    remedies: tuple[str, ...] = ()
-
-
 class BootStatus(msgspec.Struct, frozen=True, kw_only=True):
     step: Step
     pid: int
@@ -78,7 +70,6 @@ class BootStatus(msgspec.Struct, frozen=True, kw_only=True):
     resting_until: float | None = None  # no NIC is usable; the next round begins then
     nics: tuple[Nic, ...] = ()  # best first
     uplink: Uplink | None = None
-    bridge_nf: BridgeNf | None = None
     checks: dict[str, str] = {}  # target: "ok" or why not
     seconds: dict[str, float] = {}  # when each step began
     error: str = ""  # why the last run ended without an uplink

@@ -170,8 +170,10 @@ def test_a_nic_that_appears_later_is_probed(world: World) -> None:
     running = start_internet(node)
     await_rest(node)
     world.plug(Nic("n", "eth0", "lan"))
+    began = time.monotonic()
 
     assert running.wait(5) == 0
+    assert time.monotonic() - began < 1  # not at the next round
     assert ports(node) == ["eth0"]
 
 
@@ -317,31 +319,6 @@ def test_two_boots_at_once_are_refused(world: World) -> None:
     assert second.returncode == 4
     assert "cannot start internet: another one is running" in second.stderr
     assert running.poll() is None
-
-
-@pytest.mark.parametrize(
-    ("setting", "foreign", "value"),
-    [("auto", False, "0"), ("auto", True, "1"), ("off", True, "0"), ("keep", False, "1")],
-)
-def test_bridged_frames_skip_the_firewall_unless_somebody_elses_is_there(
-    world: World, setting: str, foreign: bool, value: str
-) -> None:
-    lone_server(world, "r", "home", HOME4)
-    node = booting_node(world, ("eth0", "home"))
-    configure(node, f'host: {{bridge_nf: "{setting}"}}')
-    key = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-    if not node.ok("sh", "-c", f"echo 1 >{key}"):
-        pytest.skip("this kernel has no br_netfilter")
-    if foreign:
-        node.script("nft add table ip filter")
-    ended = internet(node)
-    found = known_status(node).bridge_nf
-
-    assert ended.returncode == 0, ended.stderr
-    assert node.output("cat", key).strip() == value
-    assert found is not None
-    assert found.active == (value == "1")
-    assert found.tables == (("ip filter",) if foreign and value == "1" else ())
 
 
 def test_plan_says_what_would_be_chosen_and_touches_nothing(world: World) -> None:
