@@ -39,6 +39,10 @@ HOME = Lan(IPv4Interface("192.168.7.1/24"), IPv6Interface("2001:db8:b:1::1/64"))
 HOME4 = Lan(IPv4Interface("192.168.7.1/24"))
 QUIET = Lan(IPv4Interface("10.77.0.1/24"), gateway=False)
 ONLY6 = Lan(None, IPv6Interface("2001:db8:c:1::1/64"))
+NDMZ_PORT = """
+    ip link add ndz4 address 02:00:00:00:00:01 type veth peer name inside
+    ip link set ndz4 alias zosnet:npub4 master zos up
+"""
 AGENT = TREE / ".venv/bin/zosnet-agent"
 
 
@@ -190,6 +194,41 @@ def test_a_second_start_adopts_zos_and_changes_nothing(world: World) -> None:
     assert kernel_state(node) == was
     assert links(node)["zos"]["ifindex"] == index
     assert (now.uplink, now.nics, now.step) == (said.uplink, said.nics, Step.DONE)
+
+
+def test_zos_keeps_its_nics_mac_whatever_else_becomes_a_port(world: World) -> None:
+    """Left to itself a bridge takes the lowest MAC of its ports, and another lease with it."""
+    lone_server(world, "r", "home", HOME4)
+    node = booting_node(world, ("eth0", "home"))
+    mac = links(node)["eth0"]["address"]
+
+    assert internet(node).returncode == 0
+
+    node.script(NDMZ_PORT)
+
+    assert links(node)["ndz4"]["address"] < mac
+    assert links(node)["zos"]["address"] == mac
+
+
+def test_a_half_done_boot_whose_nic_lost_its_cable_takes_another_and_keeps_the_other_ports(
+    world: World,
+) -> None:
+    lone_server(world, "r", "home", HOME4)
+    node = booting_node(world, ("eth0", "home"), ("eth1", "home"))
+    node.pull_cable("eth1")
+
+    assert internet(node).returncode == 0
+
+    node.script(NDMZ_PORT + "; rm /run/zosnet/internet.json")
+    index = links(node)["zos"]["ifindex"]
+    node.pull_cable("eth0")
+    node.plug_cable("eth1")
+    ended = internet(node)
+    now = links(node)
+
+    assert ended.returncode == 0, ended.stderr
+    assert ports(node) == ["eth1", "ndz4"]
+    assert (now["zos"]["ifindex"], now["zos"]["address"]) == (index, now["eth1"]["address"])
 
 
 def test_a_foreign_link_called_zos_is_an_error_and_nothing_is_touched(world: World) -> None:
