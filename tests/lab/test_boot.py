@@ -219,7 +219,7 @@ def test_a_half_done_boot_whose_nic_lost_its_cable_takes_another_and_keeps_the_o
 
     assert internet(node).returncode == 0
 
-    node.script(NDMZ_PORT + "; rm /run/zosnet/internet.json")
+    node.script(NDMZ_PORT + "rm /run/zosnet/internet.json")
     index = links(node)["zos"]["ifindex"]
     node.pull_cable("eth0")
     node.plug_cable("eth1")
