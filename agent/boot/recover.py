@@ -104,11 +104,22 @@ async def start_over(spaces: Spaces, home: Netlink, found: Found) -> None:
         await home.set_link(port.index, master=0, up=False)
     if found.bridge is not None and not found.others:
         await home.delete_link(found.bridge.index)
+    elif found.bridge is not None:
+        await _strip(home, found.bridge)
     for space in found.spaces:
         try:
             await bring_home(spaces, home, space)
         except CannotError as error:
             log.error("NIC stays in its probe namespace", extra={"space": space, "why": str(error)})  # noqa: TRY400  # a refusal by the kernel, told whole
+
+
+async def _strip(home: Netlink, bridge: Link) -> None:
+    """A bridge that stays, for ndmz's sake, loses the addresses of the NIC that it had: IPv6 by
+    going down, and down the keeper does not put the lease back.
+    """
+    await home.set_link(bridge.index, up=False)
+    for address in await home.addresses(bridge.index):
+        await home.delete_address(bridge.index, address.interface)
 
 
 async def bring_home(spaces: Spaces, home: Netlink, space: str) -> list[str]:
