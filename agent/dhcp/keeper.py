@@ -240,7 +240,9 @@ class Keeper:
                 self._client.reconnect()
             elif not (isinstance(event, Changed) and event.kind == "link"):
                 await asyncio.sleep(SETTLE_S)
-                await self._repair()
+                now = await _look(self._netlink, self._link.name, self._link.mac)
+                if now.up:  # somebody takes the link apart: its events are still to come
+                    await self._repair()
 
     async def _repair(self) -> None:
         """Put the lease back where somebody, or a link that was down, took it off."""
