@@ -51,18 +51,27 @@ class Ndmz(msgspec.Struct, frozen=True):
 
 
 class Peer(msgspec.Struct, frozen=True):
+    name: str = ""
     addresses: tuple[str, ...] = ()
-    state: str = ""
-    via: str = ""
+    path: str = ""
+    through: str = ""
+    reason: str = ""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A member that the node does not believe."""
+
+    name: str = ""
     reason: str = ""
 
 
 class Network(msgspec.Struct, frozen=True):
     name: str = ""
-    id: str = ""
+    network: str = ""
     namespace: str = ""
     addresses: tuple[str, ...] = ()
     peers: tuple[Peer, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
 
 class Daemon(msgspec.Struct, frozen=True):

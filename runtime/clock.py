@@ -53,11 +53,17 @@ class FlooredClock:
         floor = saved + int(SAVE_EACH * 1000) if saved else 0
         self._behind_at_start = max(0, floor - wall())
         self._known, self._known_at = floor, boot()
+        self._trusted = False
 
     @property
     def behind_ms(self) -> int:
         """How far the system clock lay behind the floor at start, 0 when it did not."""
         return self._behind_at_start
+
+    @property
+    def trusted(self) -> bool:
+        """Whether somebody who can be believed has told the time since start."""
+        return self._trusted
 
     def now_ms(self) -> int:
         lived = self._boot()
@@ -68,6 +74,7 @@ class FlooredClock:
     def learn(self, authenticated_ms: int) -> None:
         """Take the controller's time: forward only."""
         self._known = max(self.now_ms(), authenticated_ms)
+        self._trusted = True
 
     def save(self) -> None:
         """Call each SAVE_EACH seconds and at the end."""

@@ -98,6 +98,15 @@ def boot_instant(now: float, path: Path = INSTANT) -> float:
     return now
 
 
+def boot_instant_or(default: float, path: Path = INSTANT) -> float:
+    """The boot instant if zosnet has started, without making it one."""
+    try:
+        known = files.load(path, _Instant)
+    except files.DamagedFileError:
+        known = None
+    return known.started if known is not None else default
+
+
 def load(path: Path = PATH) -> BootStatus | None:
     """The status of the last or the running boot; None when there is none that can be read."""
     try:

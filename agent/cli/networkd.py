@@ -1,0 +1,35 @@
+"""`zosnet-agent networkd`: keep ndmz and the overlay; the supervisor runs it after `internet`."""
+
+import argparse
+import asyncio
+import signal
+
+from runtime.failure import Exit
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001  # every command takes them
+    from agent.config import load
+    from runtime.cli import require_root
+    from runtime.log import start_logging
+
+    require_root("start networkd")
+    config = load()
+    start_logging(config.log)
+
+    from agent.networkd import keep_node
+
+    async def until_stopped() -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await keep_node(config)
+
+    try:
+        asyncio.run(until_stopped())
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
+    return Exit.OK

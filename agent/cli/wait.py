@@ -1,0 +1,40 @@
+"""`zosnet-agent wait`: return when the node has come that far; exit 9 when it has not in time."""
+
+import argparse
+import time
+
+from runtime.failure import CannotError, Exit
+
+LOOK_EACH = 0.05  # seconds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from agent.status import PHASES
+
+    parser.add_argument(
+        "phase", nargs="?", choices=PHASES, default="overlay", help="how far (default: overlay)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="give up after (default: 60)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from agent.cli.facts import read_facts
+    from agent.explain import phase_reason
+
+    deadline = time.monotonic() + arguments.timeout
+    while True:
+        facts = read_facts()
+        reached = facts.phase(arguments.phase)
+        if reached is not None:
+            print(f"{arguments.phase} after {reached:.2f} s")
+            return Exit.OK
+        if time.monotonic() >= deadline:
+            reason = phase_reason(facts, arguments.phase)
+            raise CannotError(
+                f"cannot wait longer for {arguments.phase}: {reason}",
+                hint="zosnet-agent why says all reasons",
+                code=Exit.NOT_CONVERGED,
+            )
+        time.sleep(LOOK_EACH)

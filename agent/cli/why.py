@@ -1,0 +1,43 @@
+"""`zosnet-agent why`: the reasons. Without a word: everything that is not as it should be."""
+
+import argparse
+import json
+
+from runtime.cli import SCHEMA, add_output
+from runtime.failure import CannotError, Exit
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "topic", nargs="?", help="uplink, ndmz, a network, or a peer by name or address"
+    )
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import difflib
+
+    from agent import explain
+    from agent.cli.facts import read_facts
+
+    facts = read_facts()
+    if arguments.topic is None:
+        lines = explain.waits(facts) or [("node", "everything is as it should be")]
+    else:
+        found = explain.why(facts, arguments.topic)
+        if found is None:
+            known = explain.topics(facts)
+            near = difflib.get_close_matches(arguments.topic, known, 1)
+            raise CannotError(
+                f"cannot say why: this node knows no {arguments.topic!r}",
+                hint=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}",
+                code=Exit.NOT_FOUND,
+            )
+        lines = found
+    if arguments.output == "json":
+        items = [{"about": about, "said": said} for about, said in lines]
+        print(json.dumps({"schema": SCHEMA, "kind": "reasons", "items": items}, indent=1))
+    else:
+        width = max(len(about) for about, _ in lines) + 2
+        print("\n".join(f"{about:<{width}}{said}" for about, said in lines))
+    return Exit.OK

@@ -1,0 +1,183 @@
+"""networkd: ndmz, enrolment and overlay of a node in one process, for ever.
+
+    await keep_node(config)
+
+Each part is idempotent and adopts what it finds, so a restart is the repair: an unexpected error
+ends the process and the supervisor starts it again; the kernel goes on meanwhile. What all of it
+says of itself is written to RUN/networkd.json for the commands.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+
+from agent.boot.status import boot_instant, boottime
+from agent.config import AgentConfig
+from agent.control_server import Handler, serve_control
+from agent.enrol.runner import Enrolment
+from agent.enrol.store import Keys
+from agent.identity import Identity, load_identity
+from agent.ndmz.runner import Ndmz
+from agent.overlay.runner import Overlay
+from agent.status import PATH, PHASES, DaemonStatus, load_status
+from netns.spaces import Spaces
+from netns.values import IPAddress
+from netns.wireguard.userspace import Userspace
+from runtime import files
+from runtime.clock import SAVE_EACH, FlooredClock
+from runtime.failure import CannotError, Exit
+from runtime.paths import STATE
+
+log = logging.getLogger(__name__)
+
+LOOK_EACH = 0.1  # seconds between two looks at the parts while the node comes up
+LOOK_EACH_LATER = 1.0
+
+
+async def keep_node(config: AgentConfig) -> None:
+    """Returns never; cancelling leaves the kernel as it is. Raises CannotError for what only a
+    person can mend.
+    """
+    identity = load_identity()
+    spaces = Spaces()
+    try:
+        await _Node(config, identity, spaces).keep()
+    except* CannotError as group:
+        raise _first(group) from None
+    finally:
+        spaces.close()
+
+
+class _Node:
+    def __init__(self, config: AgentConfig, identity: Identity, spaces: Spaces) -> None:
+        self._identity = identity
+        self._clock = FlooredClock(STATE / "clock")
+        self._steps_clock = config.clock == "step"
+        self._sites: set[IPAddress] = set()
+        before = load_status()
+        self._seconds = dict(before.seconds) if before is not None else {}
+        started = boot_instant(boottime())
+        self._elapsed: Callable[[], float] = lambda: round(boottime() - started, 3)
+        keys = Keys()
+        self._ndmz = Ndmz(spaces, identity, config)
+        self._overlay = Overlay(
+            spaces,
+            Userspace(spaces),
+            node=bytes(identity.public),
+            keys=keys,
+            elapsed=self._elapsed,
+            now_ms=lambda: self._clock.now_ms() if self._clock.trusted else None,
+            behind=self._ndmz,
+        )
+        self._enrolment = Enrolment(
+            spaces,
+            identity,
+            keys,
+            sink=self._overlay,
+            elapsed=self._elapsed,
+            on_time=self._learn_time,
+            on_observed=self._observe,
+            endpoints=config.controllers,
+        )
+
+    async def keep(self) -> None:
+        async with serve_control(self._handlers()), asyncio.TaskGroup() as group:
+            group.create_task(self._ndmz.keep())
+            group.create_task(self._overlay.keep())
+            group.create_task(self._enrolment.keep())
+            group.create_task(self._keep_clock())
+            group.create_task(self._tell())
+
+    # -- the commands
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        async def join(arguments: dict[str, Any]) -> str:
+            return self._enrolment.join(str(arguments.get("text", "")))
+
+        async def leave(arguments: dict[str, Any]) -> None:
+            self._enrolment.leave(self._network_id(str(arguments.get("network", ""))))
+
+        return {"join": join, "leave": leave}
+
+    def _network_id(self, text: str) -> str:
+        """A network by its id, or by its name when only one has it."""
+        networks = self._overlay.status().networks
+        named = [network.network for network in networks if text == network.name]
+        if len(named) > 1:
+            raise CannotError(
+                f"cannot leave {text}: {len(named)} networks have that name",
+                hint=f"name its id: {', '.join(named)}",
+                code=Exit.CONFLICT,
+            )
+        return named[0] if named else text
+
+    # -- what the controller tells of us
+
+    def _learn_time(self, time_ms: int) -> None:
+        self._clock.learn(time_ms)
+        if self._steps_clock and self._clock.step_system_clock():
+            log.warning("system clock set forward to the controller's time")
+
+    def _observe(self, address: str) -> None:
+        try:
+            self._sites.add(ip_address(address))
+        except ValueError:
+            log.debug("outside address ignored", extra={"address": address})
+            return
+        self._ndmz.observe_site(self._sites)
+
+    async def _keep_clock(self) -> None:
+        if self._steps_clock and self._clock.step_system_clock():
+            log.warning("system clock set forward to its floor")
+        try:
+            while True:
+                self._clock.save()
+                await asyncio.sleep(SAVE_EACH)
+        finally:
+            self._clock.save()
+
+    # -- what the commands are told
+
+    async def _tell(self) -> None:
+        said = b""
+        while True:
+            status = self._status()
+            now = msgspec.json.encode(status)
+            if now != said:
+                files.store(PATH, status, mode=0o644, durable=False)
+                said = now
+            up = all(phase in self._seconds for phase in PHASES[1:])
+            await asyncio.sleep(LOOK_EACH_LATER if up else LOOK_EACH)
+
+    def _status(self) -> DaemonStatus:
+        enrol, networks = self._enrolment.status(), self._overlay.status().networks
+        self._mark("ndmz", self._elapsed() if self._ndmz.status().ready else None)
+        for farm in enrol.farms:
+            self._mark("admitted", farm.admitted_seconds)
+        for network in networks:
+            self._mark("overlay", network.overlay_seconds)
+            self._mark("first_ping", network.first_ping_seconds)
+        return DaemonStatus(
+            node=self._identity.node_id,
+            pid=os.getpid(),
+            seconds=self._seconds,
+            enrol=enrol,
+            networks=networks,
+            clock_behind_ms=self._clock.behind_ms,
+        )
+
+    def _mark(self, phase: str, seconds: float | None) -> None:
+        """The first time counts, also over a restart of networkd."""
+        if seconds is not None:
+            self._seconds.setdefault(phase, seconds)
+
+
+def _first(group: BaseExceptionGroup[CannotError]) -> CannotError:
+    for error in group.exceptions:
+        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    raise AssertionError("a group holds an exception")

@@ -1,0 +1,39 @@
+"""What networkd says of the node, in RUN/networkd.json; loads neither asyncio nor pyroute2.
+
+The boot's part is agent.boot.status (RUN/internet.json), ndmz's agent.ndmz.status (RUN/ndmz.json).
+`seconds` are since the node's boot instant, a phase that is not over is missing:
+
+    uplink      `zos` stands with an address
+    ndmz        what the config asks of ndmz is there
+    admitted    a controller knows this node's own key
+    overlay     a verified netmap is on the device
+    first_ping  a peer that was up before us answered
+"""
+
+import msgspec
+
+from agent.enrol.status import EnrolStatus
+from agent.overlay.status import NetworkStatus
+from runtime import files
+from runtime.paths import RUN
+
+PATH = RUN / "networkd.json"
+PHASES = ("uplink", "ndmz", "admitted", "overlay", "first_ping")
+
+
+class DaemonStatus(msgspec.Struct, kw_only=True):
+    node: str = ""  # ten hex digits
+    pid: int = 0
+    seconds: dict[str, float] = {}
+    enrol: EnrolStatus = msgspec.field(default_factory=EnrolStatus)
+    networks: list[NetworkStatus] = []
+    clock_behind_ms: int = 0  # how far the system clock lay behind what this node has lived through
+    reasons: list[str] = []  # why something is not as it should be; empty: all is
+
+
+def load_status() -> DaemonStatus | None:
+    """What networkd wrote last, None before it has or when it cannot be read."""
+    try:
+        return files.load(PATH, DaemonStatus)
+    except files.DamagedFileError:
+        return None
