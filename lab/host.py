@@ -199,7 +199,7 @@ class Host:
         if process.failure and check:
             raise CommandError(f"cannot run {argv[0]} on {self.name}: {process.failure}")
         if code and check:
-            reason = (complained or said).strip()[-2000:]
+            reason = last_words(complained or said)
             raise CommandError(f"cannot run {_words(argv)} on {self.name}: exit {code}: {reason}")
         return subprocess.CompletedProcess(process.argv, code, said, complained)
 
@@ -256,7 +256,13 @@ def run_together(jobs: Iterable[tuple[Host, str, Path]], *, timeout: float = 30)
     ]
     for host, log, process in running:
         if process.wait(timeout):
-            raise CommandError(f"cannot set {host.name} up: {log.read_text().strip()[-2000:]}")
+            raise CommandError(f"cannot set {host.name} up: {last_words(log.read_text())}")
+
+
+def last_words(output: str) -> str:
+    """What a program said in the end, on one line: there errors stand."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return "; ".join(lines[-3:])[-500:] or "it said nothing"
 
 
 def wait_until(what: str, holds: Callable[[], bool], *, timeout: float = 10) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import ask
-from lab.host import PYTHON, CommandError
+from lab.host import PYTHON, CommandError, last_words
 from lab.node import Node
 
 
@@ -62,7 +62,7 @@ def knock_all(
     for question, process, log in running:
         if process.wait(seconds + 30):
             raise CommandError(
-                f"cannot ask from {question.node.name} {question.namespace}: {log.read_text()[-500:]}"
+                f"cannot ask from {question.node.name} {question.namespace}: {last_words(log.read_text())}"
             )
         answers.append(_read(log))
     return answers

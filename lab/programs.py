@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lab.host import CommandError, Process, wait_until
+from lab.host import CommandError, Process, last_words, wait_until
 from lab.internet import CONTROLLER4, CONTROLLER6
 from lab.node import Node
 
@@ -46,7 +46,7 @@ def serve(host: Node) -> Process:
 
     def is_ready() -> bool:
         if process.poll() is not None:
-            words = host.log("controller").read_text().strip()[-2000:]
+            words = last_words(host.log("controller").read_text())
             raise CommandError(f"cannot serve on {host.name}: {words}")
         return host.path(SOCKET).exists()
 

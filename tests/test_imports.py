@@ -3,6 +3,7 @@
 import-linter holds our own code to its contracts; this holds what the libraries bring along.
 """
 
+import importlib.util
 import subprocess
 import sys
 
@@ -54,15 +55,30 @@ def test_a_package_loads_nothing_that_it_must_not_know(package: str, forbidden: 
     assert forbidden & loaded == set()
 
 
-def test_the_agents_help_loads_neither_asyncio_nor_pyroute2_nor_any_verb() -> None:
-    loaded = loaded_after(
+def agent_with(*words: str) -> str:
+    return (
         "import contextlib, sys\n"
         "from agent.__main__ import main\n"
-        "sys.argv = ['zosnet-agent', '--help']\n"
+        f"sys.argv = ['zosnet-agent', *{words}]\n"
         "with contextlib.suppress(SystemExit): main()\n"
     )
+
+
+def test_the_agents_help_loads_neither_asyncio_nor_pyroute2_nor_any_verb() -> None:
+    loaded = loaded_after(agent_with("--help"))
     heavy = {"asyncio", "pyroute2", "zmq", "nacl", "yaml", "msgspec", "logging", "inspect"}
 
     assert "runtime.cli" in loaded  # the positive control
     assert heavy & loaded == set()
     assert not any(name.startswith("agent.cli.") for name in loaded)
+
+
+@pytest.mark.parametrize("verb", ["status", "wait"])
+def test_what_a_supervisor_polls_loads_neither_asyncio_nor_pyroute2(verb: str) -> None:
+    module = f"agent.cli.{verb}"
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"there is no {module}")
+    loaded = loaded_after(agent_with(verb, "--help"))
+
+    assert module in loaded  # the positive control
+    assert {"asyncio", "pyroute2", "zmq", "nacl", "yaml"} & loaded == set()

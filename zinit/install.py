@@ -31,6 +31,7 @@ from zinit.units import SUFFIX, Unit, check_name, render
 log = logging.getLogger(__name__)
 
 UNITS = Path("/etc/zinit")
+FILE_MODE = 0o644  # no secret belongs into a unit, and people read these files
 POLL_S = 0.05
 STOP_S = 10.0  # until SIGKILL
 KILL_S = 2.0  # from SIGKILL until we say that it does not end
@@ -53,13 +54,23 @@ def ensure_unit(
     if status is not None:
         _retire(client, status, stop_s)
     if not same:
-        # 0644: no secret belongs into a unit, and people read these files.
-        files.write_atomic(path, text, mode=0o644)
+        files.write_atomic(path, text, mode=FILE_MODE)
     try:
         client.monitor(unit.name)  # starts it; a `start` as well would run a quick oneshot twice
     except AlreadyMonitoredError:  # by somebody else, just now
         client.start(unit.name)
     log.info("unit installed", extra={"unit": unit.name})
+    return True
+
+
+def write_unit(unit: Unit, *, directory: Path = UNITS) -> bool:
+    """Only write the file, for a zinit that is not running yet and reads it when it starts."""
+    text = render(unit).encode()
+    _check_programs(unit)
+    path = directory / f"{unit.name}{SUFFIX}"
+    if _read(path) == text:
+        return False
+    files.write_atomic(path, text, mode=FILE_MODE)
     return True
 
 

@@ -71,6 +71,19 @@ def router_solicit(sender: str, source: str) -> bytes:
     return ipv6("33:33:00:00:00:02", sender, source, str(_ALL_ROUTERS), message, hops=255)
 
 
+def router_advert(
+    sender: str, source: str, *, lifetime: int, prefix: str = "", servers: tuple[str, ...] = ()
+) -> bytes:
+    """To all nodes: a default router for `lifetime` seconds, a /64 and DNS servers for 600."""
+    message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, lifetime, 0, 0)
+    if prefix:
+        message += struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 600, 600, 0) + IPv6Address(prefix).packed
+    if servers:
+        message += struct.pack("!BBHI", 25, 1 + 2 * len(servers), 0, 600)
+        message += b"".join(IPv6Address(server).packed for server in servers)
+    return ipv6("33:33:00:00:00:01", sender, source, str(_ALL_NODES), message, hops=255)
+
+
 def listener_query(sender: str, source: str) -> bytes:
     """MLDv2: who listens to what? Answers within a millisecond, please."""
     message = struct.pack("!BBHHH", 130, 0, 0, 1, 0) + bytes(16) + struct.pack("!BBH", 2, 125, 0)

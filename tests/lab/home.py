@@ -21,7 +21,7 @@ from lab.host import PYTHON, Process, wait_until
 from lab.internet import await_answering, internet, start_answering
 from lab.network import switch
 from lab.node import Node
-from lab.router import Lan, Site, router
+from lab.router import RESOLVER4, Lan, Site, router
 from lab.world import World
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -157,9 +157,11 @@ def all_kinds(*addresses: str) -> set[str]:
     return {f"{kind} {address}" for kind in ("icmp", "tcp", "udp") for address in addresses}
 
 
-def make_home(world: World) -> Home:
+def make_home(world: World, *, quiet: bool = False) -> Home:
+    """With `quiet` nothing sends RAs, and DHCP names the Internet's resolver."""
+    site = replace(HOME, lan=replace(HOME.lan, advertise=False, dns=RESOLVER4)) if quiet else HOME
     inet = internet(world)
-    home = router(world, inet, HOME)
+    home = router(world, inet, site)
     neighbour, node = world.nodes("neighbour", "n2")
     switch(world, HOME.switch, (neighbour, "eth0"), (node, "eth0"))
     home.script(f"""
@@ -168,8 +170,9 @@ def make_home(world: World) -> Home:
         cat >/run/radvd.conf <<'END'
 {RADVD}
 END
-        radvd -C /run/radvd.conf -p /run/radvd.pid -m none
     """)
+    if not quiet:
+        home.script("radvd -C /run/radvd.conf -p /run/radvd.pid -m none")
     neighbour.script(f"""
         ip addr add {NEIGHBOUR["private"]}/24 dev eth0
         ip addr add {NEIGHBOUR["public"]}/28 dev eth0

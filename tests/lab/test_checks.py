@@ -6,7 +6,7 @@ import pytest
 
 from lab import checks
 from lab.farm import Farm, build_farm
-from lab.internet import start_answering
+from lab.internet import await_answering, start_answering
 from lab.view import Daemon, Ndmz, Network, NodeView
 from lab.world import World
 
@@ -57,6 +57,7 @@ def farm(world: World) -> Farm:
         node = farm.nodes[name]
         node.script(NODE.format(nics="eth0", address=address, gateway=gateway))
         start_answering(node)
+        await_answering(node)
     return farm
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lab.farm import FARM, Farm, build_farm
-from lab.internet import WEB4, WEB6, start_answering
+from lab.internet import WEB4, WEB6, await_answering, start_answering
 from lab.knock import knock
 from lab.world import World
 
@@ -66,6 +66,7 @@ def test_a_question_can_be_asked_from_a_namespace_of_the_node(farm: Farm) -> Non
     node = farm.nodes["n1"]
     node.script("ip netns add inner; ip -n inner link set lo up")
     start_answering(node)
+    await_answering(node)
     outer = knock(node, ["tcp/127.0.0.1/7"], seconds=0.5)
     inner = knock(node, ["tcp/127.0.0.1/7"], namespace="inner", seconds=0.5)
 

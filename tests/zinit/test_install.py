@@ -12,7 +12,7 @@ import pytest
 from runtime.failure import CannotError, Exit
 from tests.fakes.running import RunningZinit, alive, wait_for
 from zinit.client import AbsentError, Client
-from zinit.install import ensure_unit, remove_unit
+from zinit.install import ensure_unit, remove_unit, write_unit
 from zinit.units import Unit, render
 
 OLD = Unit("svc", ("/bin/sleep", "100"))
@@ -207,6 +207,16 @@ def test_without_a_zinit_nothing_is_written(tmp_path: Path) -> None:
         ensure_unit(Client(tmp_path / "none"), OLD, directory=tmp_path)
 
     assert names(tmp_path) == []
+
+
+def test_units_written_before_zinit_starts_are_taken_as_they_are(new_zinit: RunningZinit) -> None:
+    written = [write_unit(OLD, directory=new_zinit.units) for _ in range(2)]
+    client = Client(new_zinit.start().socket)
+    changed = ensure_unit(client, OLD, directory=new_zinit.units)
+
+    assert written == [True, False]
+    assert not changed
+    assert runs(client, OLD)
 
 
 def test_a_removed_unit_is_gone_from_zinit_and_from_the_disk(

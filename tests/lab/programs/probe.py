@@ -5,6 +5,7 @@
 Any answer counts, a refusal too: it came from there. Standard library only.
 """
 
+import errno
 import json
 import os
 import select
@@ -56,7 +57,9 @@ def send(kind: str, address: str, port: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
     sock.setblocking(False)
     if kind == "tcp":
-        sock.connect_ex((address, port))
+        code = sock.connect_ex((address, port))
+        if code not in (0, errno.EINPROGRESS):
+            raise OSError(code, os.strerror(code))
     else:
         sock.connect((address, port))
         sock.send(b"?")
@@ -72,7 +75,7 @@ def echo(kind: int) -> bytes:
 
 def answered(kind: str, sock: socket.socket) -> bool:
     if kind == "tcp":
-        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) in (0, 111)
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) in (0, errno.ECONNREFUSED)
     try:
         data = sock.recv(2048)
     except ConnectionRefusedError:
