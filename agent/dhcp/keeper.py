@@ -35,6 +35,7 @@ from runtime.paths import RUN
 
 log = logging.getLogger(__name__)
 DEFAULT_METRIC = 100
+WAKE_S = 0.01  # after a link's change: it makes several at once, and its switch port wakes up
 SETTLE_S = 0.2  # after somebody else's change, before we look: ours are many small ones
 
 
@@ -122,11 +123,9 @@ class Keeper:
     ) -> None:
         self._spaces, self._space, self._netlink, self._link = spaces, space, netlink, link
         self._on_change, self._metric, self._resolv_conf = on_change, metric, resolv_conf
-        self._client = Client(
-            new_machine(link.mac, static_routes=static_routes),
-            LinkPort(spaces, space, link.name),
-            self._perform,
-        )
+        self._port = LinkPort(spaces, space, link.name)
+        machine = new_machine(link.mac, static_routes=static_routes)
+        self._client = Client(machine, self._port, self._perform)
         self._lease: Lease | None = None  # what is in the kernel
         self._kernel = asyncio.Lock()  # one hand on it at a time
         self._guard: asyncio.Task[None] | None = None
@@ -138,6 +137,7 @@ class Keeper:
         monitor = await Monitor.open(self._spaces, self._space, groups)
         try:
             await prepare_link(self._spaces, self._space, self._link.name)
+            await self._port.listen()
             if not self._link.up:
                 await self._netlink.set_link(self._link.index, up=True)
             await _first_end(self._client.run(first=first), self._watch(monitor))
@@ -223,16 +223,13 @@ class Keeper:
     # -- what the link does
 
     async def _watch(self, monitor: Monitor) -> NoReturn:
+        await self._look_again()  # a carrier that comes with raising the link is no news
         while True:
             event = await monitor.next()
             if isinstance(event, Changed) and event.link not in (None, self._link.index):
                 continue
-            was, self._link = (
-                self._link,
-                await _look(self._netlink, self._link.name, self._link.mac),
-            )
-            if self._link.index != was.index:
-                raise LinkGoneError(was.name, "it was made anew")
+            was = self._link
+            await self._look_again()
             if self._link.carrier and not was.carrier:
                 log.info("carrier is back", extra={"link": was.name})
                 self._guarded = None
@@ -243,6 +240,12 @@ class Keeper:
                 now = await _look(self._netlink, self._link.name, self._link.mac)
                 if now.up:  # somebody takes the link apart: its events are still to come
                     await self._repair()
+
+    async def _look_again(self) -> None:
+        await asyncio.sleep(WAKE_S)
+        was, self._link = self._link, await _look(self._netlink, self._link.name, self._link.mac)
+        if self._link.index != was.index:
+            raise LinkGoneError(was.name, "it was made anew")
 
     async def _repair(self) -> None:
         """Put the lease back where somebody, or a link that was down, took it off."""

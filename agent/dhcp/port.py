@@ -35,11 +35,24 @@ class LinkPort:
         self.received: Callable[[bytes], None] = lambda _: None
         self.refused: Callable[[BadMessageError], None] = lambda _: None
 
+    async def listen(self) -> None:
+        """Be ready for answers; on a link that is still down as well. Raises CannotError."""
+        if self._packets is not None:
+            return
+        sock = await open_packet_socket(
+            self._spaces, self._space, self._link, ETH_P_IP, udp_port=CLIENT_PORT
+        )
+        sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+        # On a link that is down the socket begins with ENETDOWN, which the first send would get.
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        asyncio.get_running_loop().add_reader(sock, self._read, sock)
+        self._packets = sock
+
     async def send(self, query: Query, to: IPv4Address | None) -> None:
         """Send, and listen for the answer. Raises OSError when the link cannot send, CannotError
         when there is no such link.
         """
-        await self._listen()
+        await self.listen()
         if to is None:
             self._broadcast(encode_query(query), source=query.ciaddr)
         else:
@@ -54,16 +67,6 @@ class LinkPort:
             self._closing = loop.run_in_executor(None, self._packets.close)
             self._packets = None
         self._end_unicast()
-
-    async def _listen(self) -> None:
-        if self._packets is not None:
-            return
-        sock = await open_packet_socket(
-            self._spaces, self._space, self._link, ETH_P_IP, udp_port=CLIENT_PORT
-        )
-        sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
-        asyncio.get_running_loop().add_reader(sock, self._read, sock)
-        self._packets = sock
 
     def _broadcast(self, payload: bytes, *, source: IPv4Address) -> None:
         if self._packets is not None:

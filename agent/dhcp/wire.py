@@ -36,9 +36,13 @@ MIN_RENEW_S = 5
 MTU_RANGE = range(576, 9216 + 1)
 MAX_DNS = 3  # what resolv.conf takes
 
+# Blocks no host on a link has its address in. Compared as numbers: a probe waits for it.
 _NOBODY = tuple(
-    IPv4Network(n)
-    for n in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
+    (int(block.network_address), int(block.broadcast_address))
+    for block in map(
+        IPv4Network,
+        ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
+    )
 )
 _DOMAIN = re.compile(rb"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
@@ -210,7 +214,7 @@ def _grant(
         routers=tuple(r for r in routers if _may_be_gateway(r, address)),
         dns=tuple(filter(_may_be_a_host, options.addresses(Option.DNS)))[:MAX_DNS],
         domain=_domain(options.get(Option.DOMAIN)),
-        mtu=mtu if mtu in MTU_RANGE else None,
+        mtu=mtu if mtu is not None and mtu in MTU_RANGE else None,
         routes=routes,
         lease_s=lease_s,
         renew_s=renew_s,
@@ -219,7 +223,8 @@ def _grant(
 
 
 def _may_be_a_host(address: IPv4Address) -> bool:
-    return not any(address in network for network in _NOBODY)
+    number = int(address)
+    return not any(first <= number <= last for first, last in _NOBODY)
 
 
 def _interface(address: IPv4Address, options: Options) -> IPv4Interface:
@@ -231,18 +236,20 @@ def _interface(address: IPv4Address, options: Options) -> IPv4Interface:
     hosts = mask ^ 0xFFFFFFFF
     if hosts & (hosts + 1) or hosts >= 1 << 24:  # with holes, or wider than any /8
         raise BadMessageError(f"subnet mask {IPv4Address(mask)}")
-    interface = IPv4Interface((address, 32 - hosts.bit_length()))
-    network = interface.network
-    ends = (network.network_address, network.broadcast_address)
-    if network.prefixlen < 31 and address in ends:
-        raise BadMessageError(f"offers {interface}, no host's address")
-    return interface
+    if hosts > 1 and int(address) & hosts in (0, hosts):
+        raise BadMessageError(f"offers {address}, which is its network's")
+    return IPv4Interface((int(address), 32 - hosts.bit_length()))
 
 
 def _may_be_gateway(gateway: IPv4Address, address: IPv4Interface) -> bool:
     """On our link: inside the subnet, or anywhere when the subnet is only ourselves (/32)."""
     on_link = gateway in address.network or address.network.prefixlen == 32
     return on_link and gateway != address.ip and _may_be_a_host(gateway)
+
+
+def _is_reserved(network: IPv4Network) -> bool:
+    start, end = int(network.network_address), int(network.broadcast_address)
+    return any(start <= last and first <= end for first, last in _NOBODY)
 
 
 def _split_routes(
@@ -254,9 +261,7 @@ def _split_routes(
         on_link = gateway == UNSPECIFIED
         if destination.prefixlen == 0:
             routers.append(gateway)
-        elif not any(destination.overlaps(n) for n in _NOBODY) and (
-            on_link or _may_be_gateway(gateway, address)
-        ):
+        elif not _is_reserved(destination) and (on_link or _may_be_gateway(gateway, address)):
             routes.append(StaticRoute(destination, None if on_link else gateway))
     return tuple(routers), tuple(routes)
 

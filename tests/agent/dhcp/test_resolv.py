@@ -1,0 +1,56 @@
+"""A lease's name servers on disk."""
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from agent.dhcp.resolv import render_resolv_conf, resolv_conf_path, write_resolv_conf
+from tests.agent.dhcp.test_lease import LEASE
+
+WITH_DNS = replace(LEASE, dns=(IPv4Address("9.9.9.9"), IPv4Address("1.1.1.1")), domain="lan")
+
+
+def test_servers_and_domain_are_written_for_everybody_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "netns" / "resolv.conf"
+    written = write_resolv_conf(path, WITH_DNS, "zos")
+
+    assert written
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.read_text().splitlines()[1:] == [
+        "search lan",
+        "nameserver 9.9.9.9",
+        "nameserver 1.1.1.1",
+    ]
+
+
+def test_what_stands_there_already_is_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    write_resolv_conf(path, WITH_DNS, "zos")
+    before = path.stat().st_ino
+
+    assert not write_resolv_conf(path, WITH_DNS, "zos")
+    assert path.stat().st_ino == before
+
+
+def test_a_lease_without_servers_leaves_those_of_before(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_text("nameserver 10.0.0.1\n")
+
+    assert not write_resolv_conf(path, LEASE, "zos")
+    assert path.read_text() == "nameserver 10.0.0.1\n"
+
+
+def test_a_symlink_belongs_to_a_resolver_and_stays(tmp_path: Path) -> None:
+    target, path = tmp_path / "stub", tmp_path / "resolv.conf"
+    target.write_text("nameserver 127.0.0.53\n")
+    path.symlink_to(target)
+
+    assert not write_resolv_conf(path, WITH_DNS, "zos")
+    assert path.is_symlink()
+    assert target.read_text() == "nameserver 127.0.0.53\n"
+
+
+def test_each_namespace_has_its_own_file() -> None:
+    assert resolv_conf_path("") == Path("/etc/resolv.conf")
+    assert resolv_conf_path("ndmz") == Path("/etc/netns/ndmz/resolv.conf")
+    assert render_resolv_conf(LEASE, "zos").endswith("lease of zos.\n")
