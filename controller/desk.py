@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from controller import admission, membership
 from controller.membership import JoinedLater
+from controller.netmap import encode_piece
 from controller.publish import finish
 from controller.push import Push
 from controller.refusal import RefusedError
@@ -242,13 +243,13 @@ class Desk:
             self._deferred.append(request)
             return None
         try:
-            frame = membership.rows(self.registry, request.key, message)
+            piece = membership.piece(self.registry, request.key, message)
         except RefusedError as refusal:
             return encode(refusal.reply(message.id))
         watch = self._watch(request, message.network, message.revision, now)
-        if watch is not None:  # no push beside it, until it is acknowledged
-            watch.sent, watch.sent_at = watch.acked + 1, now
-        return frame
+        if watch is not None and (piece.full or piece.revision > watch.acked):
+            watch.sent, watch.sent_at = watch.acked + 1, now  # no push until it is acknowledged
+        return encode_piece(piece, message.network, message.revision, message.id)
 
     def _watch(self, request: Request, network: str, revision: int, now: float) -> Watch | None:
         """The node holds this revision: push what is above, now and later."""

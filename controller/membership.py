@@ -11,6 +11,7 @@ import msgspec
 
 from controller.admission import new_member
 from controller.assignment import ensure_addresses
+from controller.netmap import CURSOR_SIZE, Piece
 from controller.publish import withdraw
 from controller.records import Member, Network, Node, State, printable
 from controller.refusal import RefusedError
@@ -137,19 +138,17 @@ def leave(registry: Registry, work: Work, key: bytes, message: Leave) -> Done:
     return Done(message.id)
 
 
-def rows(registry: Registry, key: bytes, message: FetchRows) -> bytes:
-    """The encoded answer; only for those who are in. Raises RefusedError."""
+def piece(registry: Registry, key: bytes, message: FetchRows) -> Piece:
+    """The rows that this node lacks; only for those who are in. Raises RefusedError."""
     number = _number(registry, message.network)
     netmap = registry.netmap(number)
     if key not in netmap.entries:
         raise RefusedError(
             Code.DENIED, f"cannot show network {message.network}: this node has not joined it"
         )
-    if message.after and len(message.after) != 16:
+    if message.after and len(message.after) != CURSOR_SIZE:
         raise RefusedError(Code.BAD_REQUEST, "cannot continue a snapshot: `after` is not ours")
-    return netmap.rows_above(
-        message.network, message.revision, request=message.id, after=message.after
-    )
+    return netmap.piece(message.revision, message.after)
 
 
 def joined(registry: Registry, later: JoinedLater, now_ms: int) -> Joined:

@@ -1,7 +1,8 @@
 """What the members of one network are told: rows by revision, in memory, already encoded.
 
-    netmap.rows_above(since, request_id)       one frame: what changed, or the next piece of a snapshot
-    netmap.apply(update)                       after the commit
+    piece = netmap.piece(since)      what changed, or the first piece of a snapshot
+    encode_piece(piece, ...)         as a frame
+    netmap.apply(update)             after the commit
 
 Every change of a row has a revision of its own, so an answer may be cut anywhere and still be a
 revision. The rows lie in the order of their revisions; a row that changed leaves a stale mark behind
@@ -12,7 +13,6 @@ import bisect
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -86,7 +86,9 @@ class Netmap:
         relays: dict[bytes, bytes],
         floors: dict[bytes, int],
         state: Signed,
+        piece_max: int = MAX_PIECE,
     ) -> None:
+        self._piece_max = piece_max
         self.network = network
         self.entries = {entry.key: entry for entry in entries}
         self.gone = dict(gone)
@@ -95,7 +97,7 @@ class Netmap:
         self._order: list[tuple[int, bytes]] = []
         self._sweep()
         self._keep_state(state)
-        self._cache: dict[tuple[int, bytes], _Piece] = {}
+        self._cache: dict[tuple[int, bytes], Piece] = {}
 
     @property
     def head(self) -> int:
@@ -131,27 +133,10 @@ class Netmap:
         self._cache.clear()
         self._sweep()
 
-    def rows_above(
-        self, network_id: str, since: int, *, request: int = 0, after: bytes = b""
-    ) -> bytes:
-        """One frame for somebody who holds `since`; `after` continues a snapshot."""
-        piece = self.piece(since, after)
-        return _encode(
-            RawRows(
-                id=request,
-                network=network_id,
-                since=0 if piece.full else since,
-                revision=piece.revision,
-                full=piece.full,
-                rows=piece.rows,
-                gone=piece.gone,
-                state=piece.state,
-                more=piece.more,
-            )
-        )
-
-    def piece(self, since: int, after: bytes = b"") -> "_Piece":
-        """The rows of that frame; the same question until the next change is answered at once."""
+    def piece(self, since: int, after: bytes = b"") -> "Piece":
+        """What somebody lacks who holds `since`, as far as one frame goes; `after` continues a
+        snapshot. The same question until the next change is answered at once.
+        """
         found = self._cache.get((since, after))
         if found is None:
             found = self._cut(since, after)
@@ -159,13 +144,13 @@ class Netmap:
                 self._cache[(since, after)] = found
         return found
 
-    def _cut(self, since: int, after: bytes) -> "_Piece":
+    def _cut(self, since: int, after: bytes) -> "Piece":
         full = bool(after) or since == 0 or not self.network.purged <= since <= self.head
         position, begin = since, 0
         if full:
             position, begin = _CURSOR.unpack(after) if after else (0, self.head)
         with_state = not after and (full or since < self.network.state_revision)
-        room = min(MAX_PIECE, MAX_FRAME - 1024 - (len(self._state) if with_state else 0))
+        room = min(self._piece_max, MAX_FRAME - 1024 - (len(self._state) if with_state else 0))
         rows: list[msgspec.Raw] = []
         gone: list[bytes] = []
         more = False
@@ -189,7 +174,7 @@ class Netmap:
                 gone.append(key)
             else:
                 rows.append(msgspec.Raw(entry.encoded))
-        return _Piece(
+        return Piece(
             full=full,
             revision=position if more else self.head,
             rows=tuple(rows),
@@ -210,10 +195,29 @@ class Netmap:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class Piece:
+    """One frame's worth. `revision` is what its reader holds then, unless there is `more`."""
+
     full: bool
     revision: int
-    rows: tuple[Any, ...]
+    rows: tuple[msgspec.Raw, ...]
     gone: tuple[bytes, ...]
-    state: Any
+    state: msgspec.Raw | None
     more: bytes
+
+
+def encode_piece(piece: Piece, network_id: str, since: int, request: int = 0) -> bytes:
+    """The frame; request 0 is a push."""
+    return _encode(
+        RawRows(
+            id=request,
+            network=network_id,
+            since=0 if piece.full else since,
+            revision=piece.revision,
+            full=piece.full,
+            rows=piece.rows,
+            gone=piece.gone,
+            state=piece.state,
+            more=piece.more,
+        )
+    )

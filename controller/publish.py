@@ -54,7 +54,7 @@ def _finish_network(registry: Registry, work: Work, number: int) -> Update:
     fresh = [f for f in work.floors.rows.values() if f is not None and f.network == number]
     floors = netmap.floors | {floor.node: floor.serial for floor in fresh}
     state = None
-    if relays != netmap.relays or floors != netmap.floors:
+    if number in work.restated or relays != netmap.relays or floors != netmap.floors:
         revision += 1
         network = msgspec.structs.replace(
             network, epoch=network.epoch + 1, state_at=work.now_ms, state_revision=revision

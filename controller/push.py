@@ -11,8 +11,8 @@ within COALESCE wait for each other. A push that was not taken or not acknowledg
 
 from collections.abc import Callable
 
-from controller.membership import WAIT
-from controller.netmap import Update
+from controller.membership import WAIT, JoinedLater, joined
+from controller.netmap import Update, encode_piece
 from controller.records import State
 from controller.registry import Registry
 from controller.sessions import Session, Sessions
@@ -72,10 +72,18 @@ class Push:
         if session.key not in netmap.entries:
             self._sessions.unwatch(session.key, number)
             return
-        frame = netmap.rows_above(self._registry.network_id(number), watch.acked)
+        piece = netmap.piece(watch.acked)
+        frame = encode_piece(piece, self._registry.network_id(number), watch.acked)
         if self._send(session.routing, frame):
-            watch.sent, watch.sent_at = netmap.piece(watch.acked).revision, now
+            watch.sent, watch.sent_at = piece.revision, now
             self.count += 1
+
+    def certificate(self, key: bytes, number: int, now_ms: int) -> None:
+        """Give a connected member its own place anew: an operator changed it, or the network."""
+        session = self._sessions.get(key)
+        if session is not None and key in self._registry.netmap(number).entries:
+            later = JoinedLater(0, number, key)
+            self._send(session.routing, encode(joined(self._registry, later, now_ms)))
 
     def wake(self, key: bytes, number: int, state: State) -> None:
         """Tell a node that is connected how its membership stands now."""

@@ -41,6 +41,7 @@ class Registry:
         self.keyset, self.endpoints = keyset, endpoints
         with connection.begin():
             self.incarnation = int(read_meta(connection, "incarnation"))
+            self.last_number = int(read_meta(connection, "last network") or b"0")
             rows = _read(connection, model.NETWORK)
             self.networks = {row[0]: Network(*row) for row in rows}
             self.book = AddressBook([Pool(*row) for row in _read(connection, model.POOL)])
@@ -76,6 +77,7 @@ class Registry:
         """Take over what was committed."""
         self.audit_head = head
         self.networks.update(work.changed_networks)
+        self.last_number = max(self.last_number, *work.changed_networks, 0)
         for update in updates:
             self.netmap(update.network.number).apply(update)
         for number in work.changed_networks:

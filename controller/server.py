@@ -52,12 +52,16 @@ class Server:
         self.registry = registry
         self.sessions = Sessions()
         self._context = sockets.new_context()
+        self._zap = Zap(self._context, config.database, wall_ms)
+        opened = []
         try:
-            self._zap = Zap(self._context, config.database, wall_ms)
             self._nodes = sockets.node_router(self._context, registry.keyring, config.listen)
+            opened.append(self._nodes)
             self._admin = sockets.admin_router(self._context, Path(config.socket))
         except BaseException:
-            self._context.destroy(linger=0)
+            for one in opened:
+                one.close(linger=0)
+            self._end_zap()
             raise
         self._socket_path = Path(config.socket)
         push = Push(registry, self.sessions, self._send)
@@ -101,8 +105,8 @@ class Server:
                 self.turn(wall_ms(), time.monotonic())
             while self.desk.waiting:
                 self._reply(self.desk.work_off(wall_ms(), time.monotonic()))
-        finally:
             self._keep_seen()
+        finally:
             self.close()
 
     def turn(self, now_ms: int, now: float) -> None:
@@ -119,11 +123,15 @@ class Server:
     def close(self) -> None:
         self._nodes.close(linger=200)
         self._admin.close(linger=200)
-        self._context.term()
-        self._zap.join()
+        self._end_zap()
         for end in (self._wake, self._woken):
             end.close()
         self._socket_path.unlink(missing_ok=True)
+
+    def _end_zap(self) -> None:
+        """Its thread closes its own socket: `destroy` would do it from here, and libzmq aborts."""
+        self._context.term()
+        self._zap.join()
 
     def _timeout(self, now: float) -> int:
         if self.desk.waiting:

@@ -62,6 +62,7 @@ def node_router(
         try:
             router.bind(endpoint)
         except zmq.ZMQError as error:
+            router.close(linger=0)
             raise _cannot_listen(endpoint, error) from error
     return router
 
@@ -75,6 +76,7 @@ def admin_router(context: "zmq.Context[zmq.Socket[bytes]]", path: Path) -> "zmq.
     try:
         router.bind(f"ipc://{path}")
     except zmq.ZMQError as error:
+        router.close(linger=0)
         raise _cannot_listen(str(path), error) from error
     finally:
         os.umask(before)

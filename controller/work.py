@@ -169,6 +169,7 @@ class Work:
         self.floors = Shelf(FLOORS)
         self.assignments = Shelf(ASSIGNMENTS, rested_before=now_ms - QUARANTINE_MS)
         self.touched: dict[int, dict[int, None]] = {}
+        self.restated: set[int] = set()
         self.audit: list[audit.Entry] = []
         self._ids: dict[bytes, int | None] = {}
         self._complete: set[int] = set()  # nodes whose members and addresses were read
@@ -258,6 +259,11 @@ class Work:
     def touch(self, network: int, node: int) -> None:
         """The netmap must show this member anew (or no more)."""
         self.touched.setdefault(network, {})[node] = None
+
+    def restate(self, network: int) -> None:
+        """The network's state must be signed anew."""
+        self.restated.add(network)
+        self.touched.setdefault(network, {})
 
     def note(self, actor: str, action: str, thing: str, detail: str = "") -> None:
         self.audit.append(audit.Entry(actor, action, thing, detail))

@@ -144,7 +144,10 @@ class Settings(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
 
 
 class Joined(_Message, tag="joined", frozen=True):
-    """The answer to Join, and to a Refresh that found something new."""
+    """The answer to Join, and to a Refresh that found something new.
+
+    With id 0 it is pushed: an operator changed this member or the network's settings.
+    """
 
     id: RequestId
     network: NetworkId
@@ -156,7 +159,10 @@ class Joined(_Message, tag="joined", frozen=True):
 
 
 class Waiting(_Message, tag="waiting", frozen=True):
-    """Known, not authorized (yet, or any more): `state` is pending, deauthorized or banned."""
+    """Known, not authorized (yet, or any more): `state` is pending, deauthorized or banned.
+
+    With id 0 it is pushed: the state has changed; `authorized` then means: ask again now.
+    """
 
     id: RequestId
     network: NetworkId
@@ -174,7 +180,9 @@ class Rows(_Message, tag="rows", frozen=True):
     """Members changed after `since`, up to `revision`; `gone` are keys of nodes that left.
 
     `since` 0 with `full` is a snapshot: forget all others at its last piece. `more` is not empty
-    when there are further pieces: ask with `after=more`. `state` comes with every push.
+    when a snapshot has further pieces: ask with `after=more`, and hold `revision` only after the
+    last. What is no snapshot may be cut as well: `revision` is then below the head, and the rest is
+    pushed after the Ack. A node's own row is among the rows. `state` comes when it has changed since.
     """
 
     id: RequestId

@@ -128,7 +128,9 @@ def change(office: Office, wanted: Set) -> Items:
         _note(office, work, "member.set", found, said)
         return found
 
-    return _describe(office, office.change(do))
+    found = office.change(do)
+    office.desk.push.certificate(found.node.key, network.number, office.now_ms)
+    return _describe(office, found)
 
 
 def check_roles(roles: tuple[str, ...]) -> str:

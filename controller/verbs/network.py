@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import func, select
 
 from controller import model
+from controller.database import write_meta
 from controller.pools import usable_range
 from controller.records import Network, Pool, sixteen
 from controller.refusal import RefusedError
@@ -63,7 +64,7 @@ def create(office: Office, wanted: Create) -> Items:
                 Code.CONFLICT, f"cannot create network {wanted.name}: it exists already"
             )
     check_name(wanted.name)
-    number = max(office.registry.networks, default=0) + 1
+    number = office.registry.last_number + 1  # never one that was: its certificates are about
     if number >= NETWORKS_MAX:
         raise RefusedError(Code.POOL_EXHAUSTED, "cannot create a network: no number is left")
     ranges = [_range(text) for text in (wanted.ipv4, wanted.ipv6) if text]
@@ -90,6 +91,7 @@ def create(office: Office, wanted: Create) -> Items:
 
     def do(work: Work) -> None:
         work.put_network(network)
+        write_meta(work.connection, "last network", b"%d" % number)
         for pool in pools:
             work.pools.put(pool)
         prefixes = ", ".join(pool.prefix for pool in pools)
@@ -132,12 +134,15 @@ def change(office: Office, wanted: Set) -> Items:
 
     def do(work: Work) -> None:
         work.put_network(changed)
+        work.restate(network.number)  # a higher epoch: who is away asks anew
         said = ", ".join(f"{name}={value}" for name, value in values.items())
         work.note("admin", "network.set", network.id(office.registry.controller), said)
 
     if changed != network:
         office.change(do)
-    return [describe(office, changed)]
+        for session in office.sessions.watchers(network.number):
+            office.desk.push.certificate(session.key, network.number, office.now_ms)
+    return [describe(office, office.registry.networks[network.number])]
 
 
 def delete(office: Office, wanted: Name) -> Items:

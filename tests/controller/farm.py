@@ -157,9 +157,9 @@ class Controller:
 
         return ask(argparse.Namespace(socket=self.socket), verb, arguments)
 
-    def network(self, name: str = "home", **more: Any) -> str:
+    def network(self, name: str = "home", *, id: str = "", **more: Any) -> str:  # noqa: A002
         """Its id."""
-        made = self.ask("network.create", id=f"test-{name}", name=name, **more)[0]
+        made = self.ask("network.create", id=id or f"test-{name}", name=name, **more)[0]
         return str(made["id"])
 
     def token(self, network: str = "home", **more: Any) -> JoinString:
