@@ -244,7 +244,7 @@ class Machine:
                 self._welcomed(reply, now)
             case Online(), Joined():
                 self._joined(reply, now)
-            case Online(), Rows():
+            case Online(), Rows() if self._memberships.is_kept(reply.network):
                 self._actions.append(Deliver(reply))
             case Online(), Unchanged(_, network, time_ms):
                 self._actions.append(LearnTime(time_ms))

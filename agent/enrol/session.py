@@ -99,12 +99,13 @@ class Session:
     def close(self) -> None:
         socket, self._socket = self._socket, None
         monitor, self._monitor = self._monitor, None
-        if monitor is not None:
-            self._loop.remove_reader(monitor)
-        if socket is not None:
-            self._loop.remove_reader(socket)
-            socket.disable_monitor()  # or its name is taken when the descriptor comes again
-            socket.close(0)
+        if socket is None or monitor is None:
+            return
+        self._loop.remove_reader(monitor)
+        self._loop.remove_reader(socket)
+        socket.disable_monitor()  # or its name is taken when the descriptor comes again
+        monitor.close(0)
+        socket.close(0)
 
     def _watch(
         self,

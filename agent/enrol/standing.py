@@ -62,9 +62,13 @@ class Memberships(dict[str, Membership]):
     """By network id."""
 
     def want(self, network: str) -> None:
-        known = self.get(network)
-        if known is None or known.standing is Standing.LEAVING:
+        if not self.is_kept(network):
             self[network] = Membership(Standing.JOINING)
+
+    def is_kept(self, network: str) -> bool:
+        """Known, and not being left."""
+        known = self.get(network)
+        return known is not None and known.standing is not Standing.LEAVING
 
     def change(
         self,
@@ -76,9 +80,9 @@ class Memberships(dict[str, Membership]):
         hint: str = "",
     ) -> bool:
         """False: there is no such network, or it is being left and nothing else counts."""
-        known = self.get(network)
-        if known is None or known.standing is Standing.LEAVING:
+        if not self.is_kept(network):
             return False
+        known = self[network]
         self[network] = replace(known, standing=standing, next_at=next_at, said=said, hint=hint)
         return True
 

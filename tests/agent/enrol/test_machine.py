@@ -453,6 +453,18 @@ def test_leaving_is_asked_until_it_is_done_whatever_the_controller_lists() -> No
     assert who.machine.memberships == {}
 
 
+def test_rows_of_a_network_that_is_being_left_go_nowhere() -> None:
+    rows = Rows(0, NETWORK, 0, 5, False, (), (), None)
+    who = member()
+    who.machine.received(rows, 1)
+    assert [type(a) for a in who.take()] == [Deliver]
+    who.machine.leave(NETWORK, 1)
+    who.take()
+    who.machine.received(rows, 1)
+
+    assert who.take() == []
+
+
 def test_nothing_that_a_controller_says_withdraws_a_network() -> None:
     for reply in (
         Waiting(0, NETWORK, "deauthorized", 5.0),

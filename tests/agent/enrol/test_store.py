@@ -1,0 +1,99 @@
+"""What enrolment keeps: keys before their use, join strings until they have done their work."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from agent.enrol.store import FarmFile, Keys, Store, controllers_of
+from protocol.joinstring import JoinString, render_join_string
+from protocol.keys import CurvePublic, CurveSecret, VerifyKey
+from runtime.failure import CannotError
+from tests.agent.overlay.signing import NETWORK
+
+JOIN = JoinString(
+    VerifyKey(b"r" * 32),
+    CurveSecret(b"t" * 32),
+    (("tcp://192.0.2.1:9930", CurvePublic(b"c" * 32)),),
+)
+
+
+def test_a_key_is_the_same_for_ever_and_only_root_may_read_it(tmp_path: Path) -> None:
+    first = Keys(tmp_path).of(NETWORK)
+
+    assert Keys(tmp_path).of(NETWORK) == first
+    mode = (tmp_path / NETWORK / "wireguard.json").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+    assert 51820 <= first.port < 51820 + 1024
+
+
+def test_networks_have_keys_and_ports_of_their_own(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    one, other = keys.of(NETWORK), keys.of("0011223344000002")
+
+    assert one.public != other.public
+    assert one.port != other.port
+
+
+def test_a_taken_port_is_left_for_the_next_and_the_key_stays(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    before = keys.of(NETWORK)
+    port = keys.next_port(NETWORK)
+
+    assert port != before.port
+    assert 51820 <= port < 51820 + 1024
+    after = Keys(tmp_path).of(NETWORK)
+    assert (after.public, after.port) == (before.public, port)
+
+
+def test_a_damaged_key_is_said_and_not_replaced(tmp_path: Path) -> None:
+    Keys(tmp_path).of(NETWORK)
+    path = tmp_path / NETWORK / "wireguard.json"
+    path.write_text(path.read_text()[:20])
+
+    with pytest.raises(CannotError, match="is damaged"):
+        Keys(tmp_path).of(NETWORK)
+    assert len(path.read_text()) == 20
+
+
+def test_a_key_that_is_forgotten_is_gone_from_the_disk(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    before = keys.of(NETWORK)
+    keys.forget(NETWORK)
+
+    assert list(tmp_path.iterdir()) == []
+    assert keys.of(NETWORK) != before
+
+
+def test_a_join_string_waits_where_only_root_reads_it_until_it_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path)
+    store.keep_join(JOIN, render_join_string(JOIN))
+    (path,) = (tmp_path / "join").iterdir()
+
+    assert list(Store(tmp_path).joins()) == [JOIN]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    store.forget_join(JOIN.token)
+    assert list(Store(tmp_path).joins()) == []
+
+
+def test_a_damaged_join_string_does_not_hide_the_others(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.keep_join(JOIN, render_join_string(JOIN))
+    (tmp_path / "join" / "0badc0de").write_text("zosnet1nonsense")
+
+    assert list(store.joins()) == [JOIN]
+
+
+def test_farms_are_found_again_and_a_damaged_one_hides_no_other(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    farm = FarmFile(root=bytes(JOIN.root), controllers=controllers_of(JOIN), joined=(NETWORK,))
+    store.keep_farm(farm)
+    (tmp_path / "farms" / "ffffffffff.json").write_text("{")
+
+    assert list(Store(tmp_path).farms()) == [farm]
+
+
+def test_starts_are_counted(tmp_path: Path) -> None:
+    assert [Store(tmp_path).count_start() for _ in range(3)] == [1, 2, 3]
