@@ -65,7 +65,7 @@ async def swap(spaces: Spaces, name: str, *addresses: str) -> None:
             acquired=boottime(),
             client_id=client_id(link.mac),
         )
-        for _ in range(2):  # twice is once
+        for _ in range(2 if previous is None else 1):  # twice is once
             await apply_lease(netlink, link, lease, now=boottime(), metric=100, previous=previous)
         previous = lease
     await netlink.close()
