@@ -3,7 +3,7 @@ same.
 
     bridge = await ensure_bridge(spaces, home, mac)
     await ensure_port(spaces, home, bridge, nic)
-    await ensure_address(home, bridge, lease, now)
+    await ensure_address(home, bridge, lease, now, probed=True)
     await ensure_standby(spaces, home, config.nics)
 
 The bridge takes the NIC's MAC before the NIC becomes its port: to the DHCP server and to SLAAC it
@@ -66,16 +66,22 @@ async def ensure_port(spaces: Spaces, home: Netlink, bridge: Link, name: str) ->
     await home.set_link(bridge.index, up=True)
 
 
-async def ensure_address(home: Netlink, bridge: Link, lease: Lease | None, now: float) -> bool:
-    """Configure the lease at once, with its routes; INIT-REBOOT is the keeper's. False when `zos`
-    has no IPv4 and there is no valid lease.
+async def ensure_address(
+    home: Netlink, bridge: Link, lease: Lease | None, now: float, *, probed: bool
+) -> None:
+    """Configure a valid lease at once, with its routes; INIT-REBOOT is the keeper's.
+
+    Just `probed`, its address is the only IPv4 that `zos` may have; what an earlier NIC left goes.
+    Else another address means that the keeper has got another lease since, which is left alone.
     """
-    have = [a.interface for a in await home.addresses(bridge.index) if a.interface.version == 4]
-    if lease is None or not lease.is_valid(now):
-        return bool(have)
-    if not have or lease.address in have:  # else the keeper has got another since
+    have = {a.interface for a in await home.addresses(bridge.index) if a.interface.version == 4}
+    keep = set()
+    if lease is not None and lease.is_valid(now) and (probed or not have - {lease.address}):
         await apply_lease(home, bridge, lease, now=now, metric=DEFAULT_METRIC)
-    return True
+        keep = {lease.address}
+    if probed:
+        for stale in have - keep:
+            await home.delete_address(bridge.index, stale)
 
 
 async def ensure_standby(spaces: Spaces, home: Netlink, nics: Nics) -> None:

@@ -111,7 +111,7 @@ class _Boot:
         if known is None or known.nic != port.name:
             reason = "it is the port of zos already"
             self._journal.note(nics=(), uplink=Uplink(nic=port.name, mac=port.mac, reason=reason))
-        await self._commit(port.name, port.mac, load_lease(port.mac))
+        await self._commit(port.name, port.mac, load_lease(port.mac), probed=False)
 
     async def _probe_and_commit(self) -> None:
         try:
@@ -299,16 +299,16 @@ class _Boot:
         names = await recover.bring_home(self._spaces, self._home, probe.space)
         if not names:
             raise CannotError(f"cannot take {best.name}: it is gone")
-        await self._commit(names[0], probe.mac, lease)
+        await self._commit(names[0], probe.mac, lease, probed=True)
 
-    async def _commit(self, name: str, mac: str, lease: Lease | None) -> None:
+    async def _commit(self, name: str, mac: str, lease: Lease | None, *, probed: bool) -> None:
         """Every step of it may be done already."""
         self._journal.begin(Step.BRIDGE)
         bridge = await commit.ensure_bridge(self._spaces, self._home, mac)
         self._journal.begin(Step.PORT)
         await commit.ensure_port(self._spaces, self._home, bridge, name)
         self._journal.begin(Step.ADDRESS)
-        await commit.ensure_address(self._home, bridge, lease, boottime())
+        await commit.ensure_address(self._home, bridge, lease, boottime(), probed=probed)
         self._journal.begin(Step.STANDBY)
         await commit.ensure_standby(self._spaces, self._home, self._config.nics)
         self._journal.begin(Step.UNIT)

@@ -47,10 +47,10 @@ AGENT = TREE / ".venv/bin/zosnet-agent"
 
 
 def booting_node(world: World, *cards: tuple[str, str | None]) -> Node:
-    """A configured node with these NICs: name and switch, None without a cable."""
+    """A configured node with these NICs: name and switch, None without a cable. The grace is short."""
     node = world.node("n")
     world.plug(*(Nic("n", name, switch) for name, switch in cards))
-    configure(node)
+    configure(node, "probe: {grace: 0.2}")
     return node
 
 
@@ -76,6 +76,7 @@ def test_of_three_nics_the_one_with_a_gateway_is_taken_and_the_others_stay_ready
     lone_server(world, "r", "home", HOME)
     lone_server(world, "q", "quiet", QUIET)
     node = booting_node(world, ("eth0", "quiet"), ("eth1", "home"), ("eth2", None))
+    configure(node)
     before = links(node)
     began = time.monotonic()
     ended = internet(node)
