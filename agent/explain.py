@@ -29,6 +29,11 @@ class Facts:
     def networks(self) -> list[NetworkStatus]:
         return self.daemon.networks if self.daemon else []
 
+    @property
+    def came_first(self) -> bool:
+        """Nobody was in the network before this node: there is no first ping to wait for."""
+        return self.daemon is not None and self.daemon.came_first
+
     def phase(self, name: str) -> float | None:
         """When the phase was over, None: it is not."""
         if name == "uplink":

@@ -61,6 +61,7 @@ class _Node:
         self._sites: set[IPAddress] = set()
         before = load_status()
         self._seconds = dict(before.seconds) if before is not None else {}
+        self._came_first = before is not None and before.came_first
         started = boot_instant(boottime())
         self._elapsed: Callable[[], float] = lambda: round(boottime() - started, 3)
         keys = Keys()
@@ -151,8 +152,11 @@ class _Node:
             if now != said:
                 files.store(PATH, status, mode=0o644, durable=False)
                 said = now
-            up = all(phase in self._seconds for phase in PHASES[1:])
-            await asyncio.sleep(LOOK_EACH_LATER if up else LOOK_EACH)
+            await asyncio.sleep(LOOK_EACH_LATER if self._is_up() else LOOK_EACH)
+
+    def _is_up(self) -> bool:
+        awaited = PHASES[1:-1] if self._came_first else PHASES[1:]
+        return all(phase in self._seconds for phase in awaited)
 
     def _status(self) -> DaemonStatus:
         enrol, networks = self._enrolment.status(), self._overlay.status().networks
@@ -160,12 +164,16 @@ class _Node:
         for farm in enrol.farms:
             self._mark("admitted", farm.admitted_seconds)
         for network in networks:
+            if "overlay" not in self._seconds:
+                self._came_first = network.came_first
             self._mark("overlay", network.overlay_seconds)
-            self._mark("first_ping", network.first_ping_seconds)
+            if not self._came_first:
+                self._mark("first_ping", network.first_ping_seconds)
         return DaemonStatus(
             node=self._identity.node_id,
             pid=os.getpid(),
             seconds=self._seconds,
+            came_first=self._came_first,
             enrol=enrol,
             networks=networks,
             clock_behind_ms=self._clock.behind_ms,

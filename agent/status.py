@@ -7,7 +7,7 @@ The boot's part is agent.boot.status (RUN/internet.json), ndmz's agent.ndmz.stat
     ndmz        what the config asks of ndmz is there
     admitted    a controller knows this node's own key
     overlay     a verified netmap is on the device
-    first_ping  a peer that was up before us answered
+    first_ping  a peer that was in the network before us answered; never, when we came first
 """
 
 import msgspec
@@ -25,6 +25,7 @@ class DaemonStatus(msgspec.Struct, kw_only=True):
     node: str = ""  # ten hex digits
     pid: int = 0
     seconds: dict[str, float] = {}
+    came_first: bool = False  # nobody was in the network when our overlay came up
     enrol: EnrolStatus = msgspec.field(default_factory=EnrolStatus)
     networks: list[NetworkStatus] = []
     clock_behind_ms: int = 0  # how far the system clock lay behind what this node has lived through

@@ -15,7 +15,7 @@ from lab import checks, programs, tamper
 from lab.checks import Check
 from lab.farm import Farm
 from lab.progress import Progress
-from lab.report import PHASES, make_report
+from lab.report import make_report
 from lab.view import NodeView, look
 
 CONVERGE_S = 45.0
@@ -56,7 +56,7 @@ def watch(farm: Farm, progress: Progress, *, timeout: float = CONVERGE_S) -> dic
     while True:
         views = look_at_all(farm)
         progress.show(views)
-        if all(is_done(view) for view in views.values()) or monotonic() > deadline:
+        if not any(view.missing for view in views.values()) or monotonic() > deadline:
             return views
         sleep(LOOK_EACH)
 
@@ -93,17 +93,8 @@ def ipv6_came(farm: Farm, views: Mapping[str, NodeView]) -> Check:
     return Check("ndmz has IPv6 where the site has it", not lacking and bool(have), detail)
 
 
-def is_done(view: NodeView) -> bool:
-    return all(phase in view.seconds for phase in PHASES)
-
-
 def converged(views: Mapping[str, NodeView]) -> Check:
-    missing = [
-        f"{view.name}: {phase}"
-        for view in views.values()
-        for phase in PHASES
-        if phase not in view.seconds
-    ]
+    missing = [f"{view.name}: {phase}" for view in views.values() for phase in view.missing]
     slowest = max((s for view in views.values() for s in view.seconds.values()), default=0)
     return Check(
         "every node has been through all phases",

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TextIO
 
-from lab.report import PHASES, seconds_text
-from lab.view import NodeView
+from lab.report import seconds_text
+from lab.view import PHASES, NodeView
 from runtime.cli import table
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from lab.checks import Check, Pair
-from lab.view import NodeView
+from lab.view import PHASES, NodeView
 from runtime.cli import table
 from runtime.failure import CannotError, Exit
-
-PHASES = ("uplink", "ndmz", "admitted", "overlay", "first_ping")
 
 
 def make_report(
     views: Mapping[str, NodeView], pairs: Sequence[Pair], checks: Sequence[Check]
 ) -> dict[str, Any]:
-    """{ok, nodes, pings, checks}; `seconds` count from the start of the node's agent."""
+    """{ok, nodes, pings, checks}; `seconds` count from the start of the node's agent, and
+    `first_ping` is null for a node that nobody was before.
+    """
     return {
         "ok": bool(checks) and all(check.ok for check in checks),
         "nodes": [_node(view) for view in views.values()],

@@ -16,6 +16,7 @@ import msgspec
 from runtime import files
 
 RUN = "run/zosnet"
+PHASES = ("uplink", "ndmz", "admitted", "overlay", "first_ping")
 T = TypeVar("T")
 
 
@@ -79,6 +80,7 @@ class Daemon(msgspec.Struct, frozen=True):
 
     networks: tuple[Network, ...] = ()
     seconds: dict[str, float] = {}
+    came_first: bool = False
     reasons: tuple[str, ...] = ()
 
 
@@ -95,6 +97,12 @@ class NodeView:
         """When each phase was over, since the agent's start."""
         done = {"uplink": self.boot.seconds["done"]} if "done" in self.boot.seconds else {}
         return {**done, **self.daemon.seconds}
+
+    @property
+    def missing(self) -> list[str]:
+        """The phases that are not over, in order; who came first has nobody to ping."""
+        done = {*self.seconds, "first_ping"} if self.daemon.came_first else self.seconds
+        return [phase for phase in PHASES if phase not in done]
 
     @property
     def nic(self) -> Nic:

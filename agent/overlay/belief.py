@@ -60,6 +60,11 @@ class Belief:
         return self._kept.settings
 
     @property
+    def has_netmap(self) -> bool:
+        """Rows have come, from a controller or from the disk; until then we know of no peer."""
+        return bool(self._netmap.revision or self._netmap.rows)
+
+    @property
     def kept(self) -> Kept:
         """All of it, as it is to be stored."""
         netmap = self._netmap

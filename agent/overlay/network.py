@@ -86,6 +86,7 @@ class Network:
         self.problem: CannotError | None = None
         self.attached = False
         self.overlay_at: float | None = None
+        self.before: frozenset[IPAddress] = frozenset()  # of those in the network before us
         self.first_ping_at: float | None = None
         self._surface = surface
         self._runner = ResourceRunner(
@@ -209,11 +210,13 @@ class Network:
             around.on_link,
         )
         self.verified = verified
+        if self.overlay_at is None:
+            self.before = frozenset(a for m in verified.members.values() for a in m.addresses)
         self._aim()
         return plan_peers(verified, here, self.peering.learnt)
 
     def _mark_overlay(self) -> None:
-        if self.overlay_at is None and not self.withdrawn:
+        if self.overlay_at is None and not self.withdrawn and self.belief.has_netmap:
             self.overlay_at = self._surface.elapsed()
             log.info(
                 "overlay up",
@@ -283,7 +286,7 @@ class Network:
             self.reach.aim([a for m in members for a in m.addresses], hurry=hurry)
 
     def _answered(self, address: IPAddress) -> None:
-        if self.first_ping_at is None:
+        if self.first_ping_at is None and address in self.before:
             self.first_ping_at = self._surface.elapsed()
         log.info("peer answers", extra={"network": self.belief.network, "peer": address})
 

@@ -6,8 +6,7 @@ from lab import programs
 from lab.demo import converged, look_at_all
 from lab.farm import Farm, build_farm
 from lab.host import CommandError
-from lab.report import PHASES
-from lab.view import Daemon, NodeView
+from lab.view import PHASES, Daemon, NodeView
 from lab.world import World
 
 pytestmark = pytest.mark.lab
@@ -51,9 +50,12 @@ def test_a_farm_has_converged_when_every_node_has_been_through_every_phase(farm:
     done = {name: NodeView(name, "", daemon=Daemon(seconds=times)) for name in farm.nodes}
     nearly = done | {"n2": NodeView("n2", "", daemon=Daemon(seconds=times | {}))}
     del nearly["n2"].daemon.seconds["first_ping"]
+    alone = Daemon(seconds=nearly["n2"].daemon.seconds, came_first=True)
+    first = done | {"n2": NodeView("n2", "", daemon=alone)}
 
     assert [view.seconds for view in off.values()] == [{}, {}, {}]
     assert not converged(off).ok
     assert converged(nearly).detail == "missing: n2: first_ping"
+    assert converged(first).ok
     assert converged(done).ok
     assert converged(done).detail == "the last after 4.00 s"
