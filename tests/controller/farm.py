@@ -213,13 +213,21 @@ class Line:
 
     _ids = itertools.count(1)
 
-    def __init__(self, join: JoinString, secret: CurveSecret) -> None:
+    def __init__(
+        self,
+        join: JoinString,
+        secret: CurveSecret,
+        *,
+        server: CurvePublic | None = None,
+        patience: float = 5.0,
+    ) -> None:
+        self._patience = patience
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
-        endpoint, server = join.controllers[0]
-        self._socket.curve_serverkey = to_z85(server)
+        endpoint, known = join.controllers[0]
+        self._socket.curve_serverkey = to_z85(server or known)
         self._socket.curve_publickey = to_z85(curve_public(secret))
         self._socket.curve_secretkey = to_z85(secret)
         self._monitor = self._socket.get_monitor_socket(
@@ -248,10 +256,10 @@ class Line:
     def send_raw(self, *frames: bytes) -> None:
         self._socket.send_multipart(frames, zmq.NOBLOCK)
 
-    def ask(self, message: Any, seconds: float = 5.0) -> Reply:
+    def ask(self, message: Any, seconds: float | None = None) -> Reply:
         """The reply with the request's id; what else comes is kept in `pushes`."""
         self.send(message)
-        end = time.monotonic() + seconds
+        end = time.monotonic() + (self._patience if seconds is None else seconds)
         while True:
             reply = self.receive(end - time.monotonic())
             if getattr(reply, "id", None) == message.id and message.id:
@@ -281,8 +289,9 @@ class Line:
 class Node:
     """A node as the agent is one: a key of its own, a WireGuard key, and what it was told."""
 
-    def __init__(self, join: JoinString, name: str = "n1") -> None:
+    def __init__(self, join: JoinString, name: str = "n1", *, patience: float = 5.0) -> None:
         self.join_string = join
+        self.patience = patience
         self.name = name
         self.key, self.secret = new_curve_pair()
         self.wireguard = bytes(new_wireguard_pair()[0])
@@ -298,12 +307,12 @@ class Node:
 
     def admit(self) -> Reply:
         """By the token; Done, or how it was refused."""
-        with Line(self.join_string, self.join_string.token) as line:
+        with Line(self.join_string, self.join_string.token, patience=self.patience) as line:
             return line.ask(Admit(line.id(), bytes(self.key), self.name, "0.1.0", "linux"))
 
     def connect(self) -> Line:
         if self.line is None:
-            self.line = Line(self.join_string, self.secret)
+            self.line = Line(self.join_string, self.secret, patience=self.patience)
         return self.line
 
     def close(self) -> None:
@@ -419,3 +428,8 @@ def addresses_of(reply: Reply) -> list[str]:
 
 def open_files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def rss_mib(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * 4096 / (1024 * 1024)
