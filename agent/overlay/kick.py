@@ -76,6 +76,8 @@ class Kick:
         first; a session stays, WireGuard itself begins anew if the old place is dead.
         """
         self._endpoints = endpoints
+        if self.phase is Phase.WAITING and self.deadline is None and endpoints:
+            self.deadline = now  # the time to ask had come, and there was nobody to ask
         if not self.initiator or not endpoints or self.endpoint in endpoints:
             return None
         self.endpoint = endpoints[0]
@@ -132,9 +134,10 @@ class Kick:
     def _ask(self, now: float) -> Do | None:
         if not self._due(now):
             return None
-        self.phase, self.deadline = Phase.ASKED, None
+        self.deadline = None
         if not self._endpoints:
             return None
+        self.phase = Phase.ASKED
         self.endpoint, self.keepalive = self._endpoints[0], KEEPALIVE
         # made anew: what was to be sent before there was an endpoint has begun the five seconds
         return Do.RESET

@@ -289,6 +289,7 @@ class Network:
         if self.first_ping_at is None and address in self.before:
             self.first_ping_at = self._surface.elapsed()
         log.info("peer answers", extra={"network": self.belief.network, "peer": address})
+        self._changed.set()  # see, and keep, where it answered from
 
     async def _attach(self, behind: Behind) -> None:
         """To ndmz, which may not be there yet; it repairs the cable itself from then on."""

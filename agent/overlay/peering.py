@@ -72,7 +72,11 @@ class Peering:
             bytes(key.secret), key.port, {k: self._peer(p) for k, p in plan.peers.items()}
         )
         validate(want)
-        ops = [*diff(reading.device, keep_roamed(reading.device, want)), *steps]
+        # a peer that is stepped gets all of its values with the step, and only once: two requests
+        # are two initiations in a moment, the second forgets the first and is dropped as a flood
+        stepped = {step.peer.key for step in steps}
+        repairs = diff(reading.device, keep_roamed(reading.device, want))
+        ops = [*(op for op in repairs if _key_of(op) not in stepped), *steps]
         if ops:
             await self._apply(ops)
         return self._deadline()
@@ -85,11 +89,11 @@ class Peering:
                 raise PortTakenError from error
             raise
 
-    def _steer(self, plan: Plan, reading: Reading, now: float) -> list[Op]:
+    def _steer(self, plan: Plan, reading: Reading, now: float) -> list[Upsert | Reset]:
         """Start pairs that are new, move those whose hints changed, kick those that are due."""
         for key in self._kicks.keys() - plan.peers.keys():
             del self._kicks[key]
-        steps: list[Op] = []
+        steps: list[Upsert | Reset] = []
         for key, peer in plan.peers.items():
             kick = self._kicks.get(key)
             if kick is None or kick.initiator != peer.initiator:
@@ -128,3 +132,8 @@ class Peering:
             stat = reading.stats.get(key, _NEVER)
             if peer.endpoint is not None and stat.handshake is not None:
                 self.learnt[key] = peer.endpoint
+
+
+def _key_of(op: Op) -> bytes | None:
+    """Whose peer it makes or changes."""
+    return op.peer.key if isinstance(op, Upsert | Reset) else None

@@ -281,6 +281,7 @@ def test_a_killed_wireguard_go_comes_back_with_its_key_and_port(farm: Farm) -> N
     t, a, h = farm.members
     farm.start()
     await_that(reachable(*both_ways(t, a, h)))
+    await_that(lambda: _endpoints(t) == 2)
     for member in (h, t):
         before = member.network()
         pidfile = f"/run/zosnet/children/wireguard-{NAMES.device}.pid"
@@ -309,7 +310,7 @@ def test_a_program_that_is_killed_leaves_the_overlay_and_adopts_it(farm: Farm) -
     h.run_program()
     await_that(reachable((h, t), (h, a)))
     assert pidfile.read_text() == pid
-    assert h.network()["overlay_seconds"] is not None
+    await_that(lambda: h.network()["overlay_seconds"] is not None)
 
 
 @pytest.mark.parametrize("who", [0, 2])

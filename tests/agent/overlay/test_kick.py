@@ -120,3 +120,11 @@ def test_a_peer_that_moved_before_it_answered_is_kicked_at_its_new_place() -> No
 
     assert kick.move((B,), 6.0) is Do.RESET
     assert run(kick, 6.2) == [(6.15, Do.RESET)]
+
+
+def test_one_that_knew_no_place_asks_as_soon_as_it_learns_one() -> None:
+    kick = waiter()
+    assert run(kick, 60) == []
+    assert kick.move((A,), 70.0) is None
+
+    assert run(kick, 80) == [(70.0, Do.RESET)]
