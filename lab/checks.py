@@ -37,6 +37,7 @@ class Pair:
     target: str
     address: str
     answer: Answer
+    via: str = ""  # who relays it
 
 
 def run_checks(farm: Farm, views: Views) -> list[Check]:
@@ -76,7 +77,8 @@ def ping_matrix(farm: Farm, views: Views, *, seconds: float = 3) -> list[Pair]:
     ):
         for target, address in others:
             answer = answers.get(f"icmp/{address}", Answer("silent"))
-            pairs.append(Pair(source, target, address, answer))
+            via = views[source].relay_to(address)
+            pairs.append(Pair(source, target, address, answer, via))
     return pairs
 
 
@@ -98,20 +100,23 @@ def check_matrix(pairs: Sequence[Pair], views: Views) -> Check:
 
 
 def reaches_the_internet(farm: Farm, views: Views) -> tuple[bool, str]:
-    """By a name, in each family that the node's ndmz has."""
+    """By a name, in each family that the node's ndmz has; the server says whom it saw."""
     questions = []
     for view in views.values():
         families = [f for f, there in (("4", view.ndmz.ready4), ("6", view.ndmz.ready6)) if there]
         targets = [f"http{family}/web.example" for family in families]
         questions.append(Question(farm.nodes[view.name], targets, _workload(view)))
     answers = knock_all(questions, seconds=5)
-    seen = [
-        f"{question.node.name} {target}: {answer}"
-        for question, told in zip(questions, answers, strict=True)
-        for target, answer in told.items()
-    ]
     ok = all(told and all(a.answered for a in told.values()) for told in answers)
-    return ok, "; ".join(seen)
+    seen = [
+        f"{question.node.name} as {' and '.join(_seen(told[t]) for t in question.targets)}"
+        for question, told in zip(questions, answers, strict=True)
+    ]
+    return ok, f"web.example saw {'; '.join(seen)}"
+
+
+def _seen(answer: Answer) -> str:
+    return answer.detail if answer.answered else f"NOBODY ({answer})"
 
 
 def reaches_no_neighbour(farm: Farm, views: Views) -> tuple[bool, str]:

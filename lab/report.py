@@ -1,7 +1,9 @@
 """The demo's report: as JSON for programs, as tables for people. Pure but for `write`."""
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ from lab.checks import Check, Pair
 from lab.view import PHASES, NodeView
 from runtime.cli import table
 from runtime.failure import CannotError, Exit
+
+REASON_WIDTH = 34  # characters of a line in a table's cell
+DETAIL_WIDTH = 100
 
 
 def make_report(
@@ -25,6 +30,7 @@ def make_report(
                 "from": pair.source,
                 "to": pair.target,
                 "address": pair.address,
+                "via": pair.via,
                 "ok": pair.answer.answered,
                 "detail": pair.answer.detail,
             }
@@ -68,20 +74,26 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def _nodes_table(report: Mapping[str, Any]) -> str:
-    rows = []
+    rows: list[list[str]] = []
     for node in report["nodes"]:
         uplink = node["uplink"]
         families = [f"IPv{f}" for f in ("4", "6") if node["ndmz"][f"ready{f}"]]
-        rows.append(
-            [
-                node["name"],
-                f"{uplink['nic']}: {uplink['reason']}" if uplink["nic"] else "-",
-                ", ".join(a for a in (node["ipv4"], *node["ipv6"]) if a) or "-",
-                ", ".join(families) or "-",
-                ", ".join(node["overlay"]) or "-",
-            ]
+        why = f"{uplink['nic']}: {uplink['reason']}" if uplink["nic"] else ""
+        cells = (
+            [node["name"]],
+            textwrap.wrap(why, REASON_WIDTH),
+            [a for a in (node["ipv4"], *node["ipv6"]) if a],
+            families,
+            node["overlay"],
         )
+        rows += stack(*cells)
     return table(rows, ["node", "uplink and why", "addresses", "ndmz", "overlay"])
+
+
+def stack(*cells: Sequence[str]) -> list[list[str]]:
+    """One row of a table whose cells have several lines; an empty cell says "-"."""
+    filled = [cell or ["-"] for cell in cells]
+    return [list(line) for line in zip_longest(*filled, fillvalue="")]
 
 
 def _seconds_table(report: Mapping[str, Any]) -> str:
@@ -97,23 +109,35 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def _matrix(report: Mapping[str, Any]) -> str:
-    """A row for who pings, a column for who is pinged; IPv4 / IPv6."""
+    """A row for who pings, a column for who is pinged: IPv4 / IPv6, and who relays it."""
     names = [node["name"] for node in report["nodes"]]
     if not report["pings"]:
         return ""
-    rows = []
-    for source in names:
-        row = [source]
-        for target in names:
-            told = [p for p in report["pings"] if (p["from"], p["to"]) == (source, target)]
-            told.sort(key=lambda ping: ":" in ping["address"])
-            row.append(" / ".join(p["detail"] if p["ok"] else "SILENT" for p in told) or "-")
-        rows.append(row)
+    rows = [
+        [source, *(_cell(report["pings"], source, target) for target in names)] for source in names
+    ]
     return table(rows, ["ping from \\ to", *names])
 
 
+def _cell(pings: Sequence[Mapping[str, Any]], source: str, target: str) -> str:
+    told = [p for p in pings if (p["from"], p["to"]) == (source, target)]
+    told.sort(key=lambda ping: ":" in ping["address"])
+    if not told:
+        return "-"
+    times = " / ".join(p["detail"] if p["ok"] else "SILENT" for p in told)
+    return f"{times} via {told[0]['via']}" if told[0]["via"] else times
+
+
 def _checks(report: Mapping[str, Any]) -> str:
-    return "\n".join(
-        f"{'ok  ' if check['ok'] else 'FAIL'}  {check['name']}: {check['detail']}"
-        for check in report["checks"]
-    )
+    lines = []
+    for check in report["checks"]:
+        lines.append(f"{'ok  ' if check['ok'] else 'FAIL'}  {check['name']}")
+        indent = " " * 6
+        lines += textwrap.wrap(
+            check["detail"],
+            DETAIL_WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+        )
+    return "\n".join(lines)

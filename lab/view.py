@@ -115,6 +115,11 @@ class NodeView:
         """Its overlay addresses, without the length of their prefixes."""
         return tuple(a.partition("/")[0] for n in self.daemon.networks for a in n.addresses)
 
+    def relay_to(self, address: str) -> str:
+        """Through whom packets to an overlay address go, empty when directly."""
+        peers = (peer for network in self.daemon.networks for peer in network.peers)
+        return next((peer.through for peer in peers if address in peer.addresses), "")
+
     @property
     def namespace(self) -> str:
         """Where its first network is; empty before it has one."""

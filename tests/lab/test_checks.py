@@ -82,7 +82,7 @@ def test_a_workload_that_reaches_the_internet_by_name_is_seen(farm: Farm) -> Non
     )
 
     assert ok, detail
-    assert "n1 http4/web.example: answer 198.51.100.135" in detail
+    assert "n1 as 198.51.100.135" in detail
     assert not without_names.ok
 
 

@@ -86,7 +86,14 @@ def test_a_report_has_the_shape_that_programs_rely_on(tmp_path: Path) -> None:
             }
         ],
         "pings": [
-            {"from": "n2", "to": "n1", "address": "10.90.0.1", "ok": True, "detail": "0.4 ms"}
+            {
+                "from": "n2",
+                "to": "n1",
+                "address": "10.90.0.1",
+                "via": "",
+                "ok": True,
+                "detail": "0.4 ms",
+            }
         ],
         "checks": [{"name": "c", "ok": True, "detail": "d"}],
     }
@@ -108,7 +115,7 @@ def test_a_person_sees_who_is_silent_and_what_failed(tmp_path: Path) -> None:
 
     assert "eth0: private IPv4" in shown
     assert "0.4 ms / SILENT" in shown
-    assert "FAIL  door: open" in shown
+    assert "FAIL  door\n      open" in shown
 
 
 def test_a_report_that_cannot_be_written_is_said(tmp_path: Path) -> None:
