@@ -157,7 +157,7 @@ def diff(have: Device, want: Device) -> list[Op]:
     endpoint can only be taken from a peer by making the peer anew.
     """
     ops: list[Op] = []
-    if want.secret is not None and want.secret != have.secret:
+    if want.secret is not None and not _same_key(want.secret, have.secret):
         ops.append(SetDevice(secret=want.secret))
     if want.port != have.port:
         ops.append(SetDevice(port=want.port))
@@ -169,6 +169,15 @@ def diff(have: Device, want: Device) -> list[Op]:
         forget = known is not None and known.endpoint is not None and peer.endpoint is None
         ops.append(Reset(peer) if forget else Upsert(peer))
     return ops
+
+
+def _same_key(one: bytes, other: bytes | None) -> bool:
+    """A device gives its key back with the bits cleared and set that X25519 ignores (RFC 7748, 5)."""
+    return other is not None and _clamped(one) == _clamped(other)
+
+
+def _clamped(secret: bytes) -> bytes:
+    return bytes([secret[0] & 248, *secret[1:31], secret[31] & 127 | 64])
 
 
 def apply(have: Device, ops: Iterable[Op]) -> Device:

@@ -124,6 +124,13 @@ def test_what_cannot_be_is_refused(wrong: Device) -> None:
         validate(wrong)
 
 
+def test_a_key_that_the_device_gives_back_clamped_is_the_same_key() -> None:
+    have = replace(device([]), secret=bytes([0xF8, *b"\xff" * 30, 0x7F]))
+
+    assert diff(have, replace(device([]), secret=b"\xff" * 32)) == []
+    assert diff(have, replace(device([]), secret=b"\x0f" + b"\xff" * 31)) != []
+
+
 def test_no_key_shows_when_a_device_is_printed() -> None:
     printed = repr(device([])) + repr(SetDevice(secret=b"s" * 32))
 
