@@ -37,12 +37,13 @@ def run_demo(farm: Farm, progress: Progress) -> dict[str, Any]:
     for node in farm.nodes.values():
         node.start_programs()
     progress.say(f"power on: {', '.join(farm.nodes)}")
-    views = watch(farm, progress)
+    found = [converged(watch(farm, progress))]
+    progress.say("the overlay is up; IPv6 joins ndmz when its addresses are known to be unique")
+    views = await_ipv6(farm)
     progress.say("asking everybody: overlay pings, workloads, doors that must be closed")
     pairs = checks.ping_matrix(farm, views)
-    found = [converged(views), checks.check_matrix(pairs, views)]
-    views = await_ipv6(farm)
-    found += [ipv6_came(farm, views), *checks.run_checks(farm, views)]
+    found += [checks.check_matrix(pairs, views), ipv6_came(farm, views)]
+    found += checks.run_checks(farm, views)
     progress.say("n3 loses its power and boots with an altered certificate and no controller")
     forged = partial(tamper.altered_certificate_is_refused, farm, views, controller)
     found.append(checks.run_check("an altered certificate is refused", forged))
