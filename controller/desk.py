@@ -24,6 +24,8 @@ from controller.refusal import RefusedError
 from controller.registry import Registry
 from controller.sessions import Sessions, Watch
 from controller.work import ClashError, Work
+from protocol.ids import first_address_try
+from protocol.keys import CurvePublic
 from protocol.messages import (
     Ack,
     Admit,
@@ -189,6 +191,9 @@ class Desk:
         keys |= {r.message.node for r in requests if isinstance(r.message, Admit)}
         tokens = {r.key for r in requests if isinstance(r.message, Admit)}
         work.prefetch(keys, tokens)
+        unknown = {r.message.node for r in requests if isinstance(r.message, Admit)}
+        tries = (CurvePublic(key) for key in unknown if work.node(key) is None)
+        work.prefetch_ids({first_address_try(key) for key in tries})
         return [self._handle(work, request) for request in requests]
 
     def _handle(self, work: Work, request: Request) -> Outcome:

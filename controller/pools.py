@@ -11,8 +11,8 @@ C library; a large one is a set.
 
 import heapq
 from collections.abc import Iterable
-from ipaddress import IPv4Address, ip_address
 
+from controller.records import MAPPED
 from protocol.packing import IPAddress, IPNetwork
 
 DENSE_MAX = 1 << 22  # addresses that are kept as a byte each
@@ -141,6 +141,4 @@ def usable_range(network: IPNetwork) -> tuple[IPAddress, IPAddress]:
 
 def to_int(address: bytes) -> int:
     """A stored address as the integer that a `Space` counts in."""
-    value = ip_address(address)
-    mapped = getattr(value, "ipv4_mapped", None)
-    return int(mapped if isinstance(mapped, IPv4Address) else value)
+    return int.from_bytes(address[12:] if address.startswith(MAPPED) else address)

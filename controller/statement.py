@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from controller.keyring import Keyring
 from controller.records import Assignment, Floor, Member, Network, Pool
 from protocol.messages import Settings
-from protocol.packing import pack_interface, pack_network
+from protocol.packing import pack_network
 from protocol.signed import Signed, Signer
 from protocol.statements import (
     VERSION,
@@ -36,9 +36,7 @@ def sign_membership(
             network=network_id,
             node=key,
             wireguard=member.wireguard,
-            addresses=tuple(
-                sorted(pack_interface(row.interface) for row in held if not row.released_at)
-            ),
+            addresses=tuple(sorted(row.packed for row in held if not row.released_at)),
             prefixes=(),
             roles=member.role_list,
             relays=(),

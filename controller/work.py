@@ -201,11 +201,17 @@ class Work:
         return None if number is None else self.nodes.rows[number]
 
     def node_by_id(self, number: int) -> Node | None:
-        if number not in self.nodes.rows:
-            query = self.nodes.select.where(model.NODE.c.id == number)
+        self.prefetch_ids([number])
+        return self.nodes.rows.get(number)
+
+    def prefetch_ids(self, numbers: Collection[int]) -> None:
+        """Read which of these node addresses are taken."""
+        missing = [number for number in numbers if number not in self.nodes.rows]
+        if missing:
+            query = self.nodes.select.where(model.NODE.c.id.in_(missing))
+            self.nodes.rows.update(dict.fromkeys(missing))
             for node in self.nodes.see(self.connection.execute(query)):
                 self._ids[node.key] = node.id
-        return self.nodes.rows.get(number)
 
     def member(self, network: int, node: int) -> Member | None:
         """A tombstone too: look at `live`."""

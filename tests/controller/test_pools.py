@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from controller import pools
 from controller.pools import Space, to_int, usable_range
-from controller.records import address_from, sixteen
+from controller.records import Assignment, address_from, sixteen
+from protocol.packing import pack_interface
 
 
 def test_every_address_is_given_once_and_then_none() -> None:
@@ -96,6 +97,14 @@ def test_an_address_survives_the_database(address: object) -> None:
     value = ip_address(str(address))
 
     assert address_from(sixteen(value), value.version) == value
+
+
+@given(st.ip_addresses(), st.integers(0, 32))
+def test_an_assignment_is_packed_as_the_certificate_has_it(address: object, length: int) -> None:
+    value = ip_address(str(address))
+    row = Assignment(1, sixteen(value), value.version, length, 1, "auto", 0)
+
+    assert row.packed == pack_interface(row.interface)
 
 
 def test_a_stored_address_counts_as_its_family_does() -> None:
