@@ -175,6 +175,8 @@ class Server:
             self._send(session.routing, encode(Ping(0)))
         for session in self.sessions.dead(now):
             log.debug("node silent", extra={"node": f"{session.node:010x}"})
+            heard_ms = now_ms - int((now - session.heard) * 1000)
+            self.desk.seen[session.node] = (heard_ms, session.observed)
             self.sessions.end(session.key)
         if now >= self._keep_at:
             self._keep_at = now + KEEP_SEEN_EACH

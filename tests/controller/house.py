@@ -10,12 +10,15 @@ from sqlmodel import SQLModel
 from controller.cli.init import create
 from controller.config import Config
 from controller.desk import Desk
+from controller.model import ASSIGNMENT
 from controller.opening import open_registry
+from controller.pools import to_int
 from controller.push import Push
 from controller.registry import Registry
 from controller.sessions import Sessions
 from controller.verbs.dispatch import answer
 from controller.verbs.office import Office
+from controller.work import QUARANTINE_MS
 from protocol.admin import Call, Failed, Result, decode_answer, encode_admin
 from protocol.keys import new_curve_pair
 from protocol.messages import (
@@ -112,6 +115,7 @@ class House:
         frame = encode_admin(Call(7, verb, arguments))
         reply = decode_answer(answer(self.office, frame, self.now_ms, self.now))
         self.push.run(self.now)
+        assert not self.registry.connection.in_transaction()
         return reply
 
     def network(self, name: str = "home", ipv4: str = "10.9.0.0/16", ipv6: str = "") -> str:
@@ -150,6 +154,7 @@ class House:
         self.push.run(self.now)
         for routing, frame in self.desk.answer_deferred(self.now_ms, self.now):
             self._send(routing, frame)
+        assert not self.registry.connection.in_transaction()
 
     def tell(self, user: str, routing: bytes, message: Any) -> Reply:
         """One request and its answer."""
@@ -246,6 +251,24 @@ class House:
         query = select(func.count()).select_from(SQLModel.metadata.tables[table])
         with self.registry.connection.begin():
             return int(self.registry.connection.execute(query).scalar_one())
+
+    def check_addresses(self) -> None:
+        """What memory holds as used or resting is exactly what the database has."""
+        connection = self.registry.connection
+        with connection.begin():
+            rows = connection.execute(select(ASSIGNMENT)).all()
+            spaces = self.registry.book.spaces(connection, 1)
+        taken: dict[int, set[int]] = {}
+        for row in rows:
+            if not row.released_at or row.released_at + QUARANTINE_MS > self.now_ms:
+                taken.setdefault(row.family, set()).add(to_int(row.address))
+        for pool, space in spaces:
+            space._wake(self.now_ms)
+            stored = {address for address in taken.get(pool.family, ()) if space.covers(address)}
+            assert all(address in space for address in stored)
+            assert space.size - space.free == len(stored)
+        live = [(row.family, row.node) for row in rows if not row.released_at]
+        assert len(set(live)) == len(live)
 
     def _send(self, routing: bytes, frame: bytes) -> bool:
         if routing in self.deaf:

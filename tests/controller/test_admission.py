@@ -105,7 +105,9 @@ def test_an_address_that_was_taken_meanwhile_is_a_conflict_and_costs_no_use(hous
     first, second = house.token(address="10.9.7.7"), house.token(address="10.9.7.7")
     house.enrol(network, first)
 
-    assert code(house.admit(second, house.guest())) == Code.CONFLICT
+    refused = house.admit(second, house.guest())
+    assert code(refused) == Code.CONFLICT
+    assert "another member has it" in str(refused)
     assert house.count("node") == 1
     assert [t["uses_left"] for t in house.do("token.list")] == [0, 1]
 

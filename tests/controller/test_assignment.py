@@ -6,11 +6,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
 
-from controller.model import ASSIGNMENT
-from controller.pools import to_int
-from controller.work import QUARANTINE_MS
 from protocol.messages import Joined
 from tests.controller.house import Guest, House
 
@@ -24,28 +20,6 @@ def enter(house: House, network: str, guest: Guest, **token: str) -> bool:
     house.admit(house.token(ttl=300 * 86400, **token), guest)
     house.hello(guest)
     return isinstance(house.join(guest, network), Joined)
-
-
-def check(house: House) -> None:
-    """What memory holds as used or resting is exactly what the database has."""
-    connection = house.registry.connection
-    with connection.begin():
-        rows = connection.execute(
-            select(ASSIGNMENT.c.address, ASSIGNMENT.c.released_at, ASSIGNMENT.c.node)
-        ).all()
-        ((pool, space),) = house.registry.book.spaces(connection, 1)
-    space._wake(house.now_ms)
-    stored = {
-        to_int(row.address)
-        for row in rows
-        if not row.released_at or row.released_at + QUARANTINE_MS > house.now_ms
-    }
-    remembered = {a for a in range(space.first, space.last + 1) if a in space}
-    live = [row.node for row in rows if not row.released_at]
-
-    assert remembered == stored
-    assert len(set(live)) == len(live)
-    assert pool.prefix == "10.9.0.0/29"
 
 
 @given(steps)
@@ -78,7 +52,7 @@ def test_memory_is_the_database(plan: list[tuple[str, int]]) -> None:
                     house.reopen()
                 case _:
                     raise AssertionError(what)
-            check(house)
+            house.check_addresses()
         house.close()
 
 

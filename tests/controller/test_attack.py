@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 import zmq
 
-from protocol.messages import Ping, Pong, Unchanged
+from protocol.messages import Ping, Pong, Unchanged, encode
 from tests.controller.farm import Controller, Node, open_files, rss_mib, running, wait_for
 
 GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x00" + b"CURVE".ljust(20, b"\0") + bytes(32)
@@ -127,7 +127,9 @@ def test_an_admitted_node_that_sends_nonsense_is_not_answered_and_harms_nobody(
         [b"\x99" * 3000],
     ):
         line.send_raw(*frames)
+    line.send_raw(b"more", encode(Ping(4_000_000)))  # two parts: not read, whatever they are
     assert isinstance(line.ask(Ping(line.id())), Pong)
+    assert line.pushes == []
     line.send_raw(b"y" * 70_000)  # above the limit: the line is cut, and made anew
 
     assert served(controller, honest)

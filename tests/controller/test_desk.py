@@ -96,6 +96,7 @@ def test_a_message_that_clashes_costs_only_itself(house: House) -> None:
         "Joined",
     ]
     assert house.count("assignment") == 3
+    house.check_addresses()
 
 
 def test_a_message_that_hits_a_bug_costs_only_itself(

@@ -112,6 +112,15 @@ def test_rows_above_a_revision_are_only_those_that_changed() -> None:
     assert piece.revision == netmap.head
 
 
+def test_a_snapshot_names_nobody_who_went_before_it() -> None:
+    netmap = empty()
+    change(netmap, 1, 2)
+    change(netmap, gone=(1,))
+
+    assert netmap.piece(0).full
+    assert netmap.piece(0).gone == ()
+
+
 def test_a_row_that_changed_twice_comes_once() -> None:
     netmap = empty()
     change(netmap, 1)
