@@ -177,3 +177,31 @@ def test_a_change_of_settings_is_pushed_to_all(house: House) -> None:
 
     assert told[0].settings.dns == ("192.0.2.53",)
     assert told[0].network == network
+
+
+def test_whoever_lost_its_place_is_told_of_no_peer_any_more(house: House) -> None:
+    network = house.network()
+    house.enrol(network)
+    outcast = house.enrol(network, name="outcast")
+    house.do("member.deauthorize", network="home", member="outcast")
+    house.pushed(outcast)
+    house.later(1)
+    house.enrol(network, name="secret")
+    house.say(outcast, Ack(network, 1))
+    house.later(5)
+    house.work()
+
+    assert house.pushed(outcast) == []
+
+
+def test_somebody_who_holds_more_than_there_is_gets_all_anew(house: House) -> None:
+    """The database was restored from a backup."""
+    network = house.network()
+    house.enrol(network)
+    ahead = house.enrol(network, name="ahead")
+    house.pushed(ahead)
+    house.say(ahead, Ack(network, 1_000_000))
+    told = house.pushed_rows(ahead)
+
+    assert told[0].full
+    assert len(told[0].rows) == 2
