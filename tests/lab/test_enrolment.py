@@ -127,10 +127,12 @@ def test_a_join_string_is_all_that_a_node_needs(
     for agent in (n1, n2):
         network, admitted = agent.network(), agent.farm()["admitted_seconds"]
         print(
-            f"{agent.node.name}: admitted {admitted:.3f} s, overlay {network['overlay_seconds']:.3f} s,"
-            f" first ping {network['first_ping_seconds']:.3f} s, {agent.status()['rss_kib']} KiB"
+            f"{agent.node.name}: admitted {admitted} s, overlay {network['overlay_seconds']} s,"
+            f" first ping {network['first_ping_seconds']} s, {agent.status()['rss_kib']} KiB"
         )
 
+    assert n1.network()["first_ping_seconds"] is None  # nobody was there before it
+    assert n2.network()["first_ping_seconds"] is not None
     assert n1.pings(n2)
     assert n2.pings(n1)
     assert n1.status()["rss_kib"] <= 48 * 1024
