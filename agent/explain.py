@@ -195,7 +195,8 @@ def _network_waits(network: NetworkStatus) -> Iterator[Line]:
         if peer.path == "none":
             yield "network", f"{peer.name} cannot be reached: {peer.reason}"
         elif peer.reachable is False:
-            yield "network", f"{peer.name} does not answer ({path_text(peer)})"
+            too = ", which does not answer either" if _carrier_is_silent(network, peer) else ""
+            yield "network", f"{peer.name} does not answer ({path_text(peer)}{too})"
 
 
 def path_text(peer: PeerStatus) -> str:
@@ -216,12 +217,22 @@ def _why_peer(network: NetworkStatus, peer: PeerStatus) -> list[Line]:
     ]
     if peer.reason:
         lines.append(("because", peer.reason))
+    if _carrier_is_silent(network, peer):
+        lines.append(("because", f"{peer.through}, which carries it, does not answer"))
     if peer.initiator is not None:
         begins = "this node begins" if peer.initiator else f"{peer.name} begins"
         lines.append(("handshake", begins + _age(peer)))
     answers = ", ".join(f"{address} in {ms:.1f} ms" for address, ms in peer.answers.items())
-    lines.append(("answers", answers or "it has not answered yet"))
+    silence = "not any more" if peer.reachable is False else "it has not answered yet"
+    lines.append(("answers", answers or silence))
     return lines
+
+
+def _carrier_is_silent(network: NetworkStatus, peer: PeerStatus) -> bool:
+    """The transit through which `peer` is reached does not answer."""
+    return peer.path == "through" and any(
+        carrier.name == peer.through and not carrier.reachable for carrier in network.peers
+    )
 
 
 def _age(peer: PeerStatus) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from lab import checks, programs, tamper
 from lab.checks import Check
 from lab.farm import Farm
+from lab.host import Process
 from lab.progress import Progress
 from lab.report import make_report
 from lab.view import NodeView, look
@@ -25,15 +26,7 @@ TRANSIT = "n1"  # public: the hidden nodes reach each other through it
 
 
 def run_demo(farm: Farm, progress: Progress) -> dict[str, Any]:
-    controller = programs.start_controller(farm.controller)
-    progress.say("the controller serves on 203.0.113.10")
-    programs.create_network(farm.controller, programs.NETWORK)
-    for node in farm.nodes.values():
-        programs.give_join_string(
-            farm.controller, node, programs.NETWORK, transit=node.name == TRANSIT
-        )
-        programs.install_agent(node)
-    progress.say(f"network {programs.NETWORK.name}, and a join string on each node's disk")
+    controller = prepare(farm, progress)
     for node in farm.nodes.values():
         node.start_programs()
     progress.say(f"power on: {', '.join(farm.nodes)}")
@@ -49,6 +42,20 @@ def run_demo(farm: Farm, progress: Progress) -> dict[str, Any]:
     found.append(checks.run_check("an altered certificate is refused", forged))
     progress.finish()
     return make_report(views, pairs, found)
+
+
+def prepare(farm: Farm, progress: Progress) -> Process:
+    """A controller that serves, a network, and all that the nodes need on their disks to join it."""
+    controller = programs.start_controller(farm.controller)
+    progress.say("the controller serves on 203.0.113.10")
+    programs.create_network(farm.controller, programs.NETWORK)
+    for node in farm.nodes.values():
+        programs.give_join_string(
+            farm.controller, node, programs.NETWORK, transit=node.name == TRANSIT
+        )
+        programs.install_agent(node)
+    progress.say(f"network {programs.NETWORK.name}, and a join string on each node's disk")
+    return controller
 
 
 def watch(farm: Farm, progress: Progress, *, timeout: float = CONVERGE_S) -> dict[str, NodeView]:

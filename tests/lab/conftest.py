@@ -1,4 +1,6 @@
-"""A world for each lab test; what it logged and captured is kept when the test fails."""
+"""A world for each lab test, or for a module of them; what it logged and captured is kept when a
+test fails.
+"""
 
 import os
 from collections.abc import Generator, Iterator
@@ -18,6 +20,8 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         item.stash[FAILED] = True
+        if item.parent is not None:
+            item.parent.stash[FAILED] = True
     return report
 
 
@@ -27,6 +31,22 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         pytest.skip("needs root")
     with World(capture=True) as made:
         yield made
-        if request.node.stash.get(FAILED, False):
-            made.save_logs(tmp_path / "world")
-            print(f"logs and captures: {tmp_path / 'world'}")
+        keep_logs(request.node, made, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """One for all tests of a module; each leaves it as it was."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    with World(capture=True) as made:
+        yield made
+        keep_logs(request.node, made, tmp_path_factory.mktemp("shared"))
+
+
+def keep_logs(node: pytest.Item | pytest.Module, world: World, directory: Path) -> None:
+    if node.stash.get(FAILED, False):
+        world.save_logs(directory / "world")
+        print(f"logs and captures: {directory / 'world'}")
