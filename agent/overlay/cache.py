@@ -32,6 +32,10 @@ class Cache:
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory or paths.STATE / "networks"
 
+    def names(self) -> list[str]:
+        """The networks that have a file here, damaged or not."""
+        return [path.parent.name for path in self._directory.glob("*/netmap.json")]
+
     def networks(self) -> Iterator[Kept]:
         """What is kept; a damaged file is named in the log and left alone."""
         for path in sorted(self._directory.glob("*/netmap.json")):

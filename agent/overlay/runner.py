@@ -16,6 +16,8 @@ from agent.enrol.actions import Holding
 from agent.enrol.endpoints import Surroundings
 from agent.enrol.sink import Ask, Trust
 from agent.enrol.store import Keys
+from agent.nr.plan import Names
+from agent.nr.runner import ROLE
 from agent.overlay.belief import Belief
 from agent.overlay.cache import Cache
 from agent.overlay.network import Behind, Network, Surface
@@ -23,6 +25,7 @@ from agent.overlay.report import describe
 from agent.overlay.status import OverlayStatus
 from netns.spaces import HOST, Spaces
 from netns.wireguard.backend import WireGuardBackend
+from protocol.ids import is_network_id
 from protocol.messages import Joined, Rows
 from protocol.signed import StatementError
 from runtime.failure import CannotError
@@ -72,6 +75,7 @@ class Overlay:
         """All networks, for ever; cancelling leaves them in the kernel. They begin when `moved`
         has said where we are.
         """
+        await self._sweep()
         async with asyncio.TaskGroup() as self._group:
             self._start_all()
             await asyncio.Future()
@@ -192,6 +196,23 @@ class Overlay:
             log.error(error.message)  # noqa: TRY400  # a sentence for people
         finally:
             self._leaving.discard(name)
+
+    async def _sweep(self) -> None:
+        """Take away what is left of networks that were left while we were killed. One whose file is
+        damaged is still joined: what it has in the kernel goes on.
+        """
+        spaces, backend = self._surface.spaces, self._surface.backend
+        joined = [name for name in self._surface.cache.names() if is_network_id(name)]
+        wanted = {Names.of(name).space for name in [*joined, *self._networks]}
+        for space, role in spaces.ours().items():
+            if role != ROLE or space in wanted:
+                continue
+            try:
+                await backend.destroy("w" + space.removeprefix("n"))
+                await spaces.delete(space)
+                log.info("remains taken away", extra={"space": space})
+            except CannotError as error:
+                log.error(error.message)  # noqa: TRY400  # a sentence for people
 
     def _take(self, network: Network, take: Callable[[Belief], None]) -> None:
         """What is refused changes nothing, and is reported."""

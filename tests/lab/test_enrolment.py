@@ -62,6 +62,7 @@ class Controller:
 class Agent:
     node: Node
     number: int
+    program: Process | None = None
 
     def start(self, join: str = "") -> None:
         self.node.script(
@@ -74,7 +75,7 @@ class Agent:
 
     def run_program(self) -> None:
         program = TREE / "tests/lab/programs/run_enrolled.py"
-        self.node.spawn(PYTHON, program, log=self.node.log("agent"))
+        self.program = self.node.spawn(PYTHON, program, log=self.node.log("agent"))
 
     def status(self) -> dict[str, Any]:
         try:
@@ -173,10 +174,39 @@ def test_leaving_leaves_nothing_behind_and_the_others_forget_the_member(
     await_that(lambda: n2.network() == {} and n2.farm()["networks"] == [])
     await_that(lambda: n1.network()["peers"] == [])
 
-    assert Names.of(network).space not in n2.node.output("ip", "netns", "list")
+    space = Names.of(network).space
+    await_that(lambda: space not in n2.node.output("ip", "netns", "list"))
+
     assert not n2.node.path(f"/var/lib/zosnet/networks/{network}").exists()
     assert not list(n2.node.path("/run/zosnet/children").glob("*.pid"))
-    assert Names.of(network).space in n1.node.output("ip", "netns", "list")
+    assert space in n1.node.output("ip", "netns", "list")
+
+
+def test_what_is_left_of_a_network_that_is_kept_no_more_goes_at_the_next_start(
+    farm: tuple[Controller, Agent, Agent],
+) -> None:
+    controller, n1, _ = farm
+    n1.start(controller.token())
+    await_that(lambda: n1.network().get("overlay_seconds"))
+    network = n1.network()["network"]
+    assert n1.program is not None
+    n1.program.kill()
+    n1.program.wait(5)
+    controller.kill()  # or the node would join again
+    space = Names.of(network).space
+    kept = n1.node.path(f"/var/lib/zosnet/networks/{network}/netmap.json")
+    kept.write_text("{")  # damaged, and still joined
+    n1.node.path(STATUS).unlink()
+    n1.run_program()
+    await_that(n1.status)
+    assert space in n1.node.output("ip", "netns", "list")
+    n1.program.kill()
+    n1.program.wait(5)
+    kept.unlink()
+    n1.run_program()
+
+    await_that(lambda: space not in n1.node.output("ip", "netns", "list"))
+    assert not list(n1.node.path("/run/zosnet/children").glob("*.pid"))
 
 
 def test_a_network_that_somebody_took_apart_is_mended(
