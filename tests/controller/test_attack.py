@@ -10,7 +10,8 @@ import pytest
 import zmq
 
 from protocol.messages import Ping, Pong, Unchanged, encode
-from tests.controller.farm import Controller, Node, open_files, rss_mib, running, wait_for
+from tests.controller.farm import Controller, open_files, rss_mib, running, wait_for
+from tests.controller.node import Node
 
 GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x00" + b"CURVE".ljust(20, b"\0") + bytes(32)
 NETWORK = "home"

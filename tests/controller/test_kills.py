@@ -11,15 +11,8 @@ from pathlib import Path
 import pytest
 
 from protocol.messages import Done, Joined, Refused, Welcome
-from tests.controller.farm import (
-    TREE,
-    Controller,
-    Node,
-    RefusalError,
-    SilenceError,
-    addresses_of,
-    running,
-)
+from tests.controller.farm import TREE, Controller, running
+from tests.controller.node import Node, RefusalError, SilenceError, addresses_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 CLIENTS = 4

@@ -20,15 +20,8 @@ from protocol.messages import (
     Unchanged,
     Welcome,
 )
-from tests.controller.farm import (
-    Controller,
-    Line,
-    Node,
-    RefusalError,
-    SilenceError,
-    addresses_of,
-    running,
-)
+from tests.controller.farm import Controller, running
+from tests.controller.node import Line, Node, RefusalError, SilenceError, addresses_of
 
 
 @pytest.fixture(scope="module")
