@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -40,8 +40,6 @@ from protocol.messages import (
 )
 from protocol.signed import open_signed, read_unverified, signer_id
 from protocol.statements import Keyset, Membership, NetworkState, check
-
-T = TypeVar("T")
 
 
 class RefusalError(Exception):
