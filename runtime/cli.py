@@ -5,7 +5,8 @@ A program is a list of `Command`s; each names a module with
     def add_arguments(parser: argparse.ArgumentParser) -> None
     def run(arguments: argparse.Namespace) -> int
 
-which is imported only when that command is used (`--help` of the program imports none of them).
+and, if it likes, EXAMPLES: tuple[str, ...] for its help. It is imported only when that command
+is used (`--help` of the program imports none of them).
 Data goes to stdout, everything else to stderr. `-o json` prints
 {"schema": "zosnet/v1", "kind": …, "items": […]}; errors become JSON as well.
 """
@@ -16,12 +17,15 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from runtime.failure import CannotError, Exit
+from runtime.usage import Parser, example_text, sentence
 
 SCHEMA = "zosnet/v1"
 VERSION = "0.1.0"
+SHOW_BUGS = "ZOSNET_TRACEBACK"
 
 
 class Command(NamedTuple):
@@ -37,33 +41,80 @@ def run_program(
 ) -> int:
     """Run the command that `argv` names and return the exit code; prints what went wrong."""
     words = list(sys.argv[1:] if argv is None else argv)
-    by_name = {command.name: command for command in commands}
-    parser = argparse.ArgumentParser(
-        prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", action="version", version=f"{program} {VERSION}")
-    verbs = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    chosen = by_name.get(next((w for w in words if not w.startswith("-")), ""))
-    module = None
-    for command in commands:
-        verb = verbs.add_parser(command.name, help=command.help, description=command.help)
-        if command is chosen:
-            module = importlib.import_module(command.module)
-            module.add_arguments(verb)
-    arguments = parser.parse_args(words)
-    if module is None:
-        parser.error("no such command")
     try:
-        code = int(module.run(arguments))
+        code = _run(program, description, commands, words)
         sys.stdout.flush()
-    except CannotError as error:
-        return print_error(error, as_json=getattr(arguments, "output", "") == "json")
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `| head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+    except Exception as error:  # noqa: BLE001  # the last door
+        name = next((f"{program} {w}" for w in words if not w.startswith("-")), program)
+        return print_error(explain(name, error), as_json=_wants_json(words))
     return code
+
+
+def _run(program: str, description: str, commands: Sequence[Command], words: list[str]) -> int:
+    parser = Parser(prog=program, description=description)
+    parser.add_argument(
+        "--version", action="version", version=f"{program} {VERSION}", help="print the version"
+    )
+    verbs = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
+    first = next((w for w in words if not w.startswith("-")), "")
+    module: Any = None
+    chosen = parser
+    for command in commands:
+        verb = verbs.add_parser(command.name, help=command.help, description=sentence(command.help))
+        if command.name == first:
+            module, chosen = importlib.import_module(command.module), verb
+            verb.epilog = example_text(getattr(module, "EXAMPLES", ()))
+            module.add_arguments(verb)
+    if not words:
+        parser.print_help(sys.stderr)
+        return Exit.USAGE
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown or module is None:
+        chosen.refuse(unknown or words)
+    return int(module.run(arguments))
+
+
+def explain(program: str, error: Exception) -> CannotError:
+    """Any error as people are told it: what nobody translated, is translated here."""
+    if isinstance(error, CannotError):
+        return error
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        denied = isinstance(error, PermissionError)
+        return CannotError(
+            f"cannot run {program}: {where}{error.strerror or error}",
+            hint="run it with sudo" if denied and os.geteuid() else None,
+            code=Exit.DENIED if denied else Exit.INTERNAL,
+        )
+    _show_bug(program, error)
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return CannotError(
+        f"cannot run {program}: {said}",
+        hint=f"this is a bug; {SHOW_BUGS}=1 in the environment shows where it is",
+    )
+
+
+def _show_bug(program: str, error: Exception) -> None:
+    """A daemon's log says where it is; a command does when it is asked."""
+    logging = sys.modules.get("logging")
+    if logging is not None and logging.getLogger().handlers:
+        logging.getLogger(program).error("unexpected error", exc_info=error)
+    elif os.environ.get(SHOW_BUGS):
+        sys.excepthook(type(error), error, error.__traceback__)
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Also of a command line that could not be read."""
+    after = dict(pairwise(words))
+    joined = {"-ojson", "--output=json"} & set(words)
+    return bool(joined) or "json" in (after.get("-o"), after.get("--output"))
 
 
 def print_error(error: CannotError, *, as_json: bool = False) -> int:
@@ -91,7 +142,8 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         "--output",
         choices=("table", "json"),
         default="table",
-        help="how to print (default: table)",
+        metavar="FORMAT",
+        help="table or json (default: table)",
     )
 
 
@@ -146,7 +198,7 @@ def printable(text: str) -> str:
 def require_root(what: str) -> None:
     """Refuse politely where only root can do `what`."""
     if os.geteuid() != 0:
-        raise CannotError(f"cannot {what}: not root", hint="run it with sudo", code=Exit.USAGE)
+        raise CannotError(f"cannot {what}: not root", hint="run it with sudo", code=Exit.DENIED)
 
 
 def require_tool(name: str, *, package: str, what: str) -> str:

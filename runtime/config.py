@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -27,15 +27,19 @@ class ConfigError(CannotError):
         super().__init__(f"cannot use {path}: {reason}", hint=hint, code=Exit.USAGE)
 
 
-def load_config(path: Path, kind: type[T]) -> T:
+def load_config(path: Path, kind: type[T], *, must_exist: bool = False) -> T:
     """The config in `path`; all defaults when the file does not exist. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_SIZE + 1)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if must_exist:
+            raise ConfigError(path, "there is no such file") from error
         return kind()
     except OSError as error:
-        raise ConfigError(path, error.strerror or str(error)) from error
+        denied = isinstance(error, PermissionError)
+        hint = "run it with sudo" if denied else None
+        raise ConfigError(path, error.strerror or str(error), hint=hint) from error
     return parse_config(data, kind, path)
 
 
@@ -73,6 +77,10 @@ def _read_yaml(data: bytes, path: Path) -> Any:
             return super().construct_mapping(node, deep)
 
     try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, f"it is not UTF-8 text (byte {error.start + 1})") from error
+    try:
         _check_shape(yaml, data)
         return yaml.load(data, Loader)  # noqa: S506  # the loader is a safe one
     except (yaml.YAMLError, ValueError) as error:
@@ -106,17 +114,61 @@ def _explain(path: Path, said: str, document: Mapping[str, Any], kind: type[Any]
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", reason, re.DOTALL):
         known = _keys_at(kind, _steps(key))
         near = difflib.get_close_matches(unknown[1], known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
-        return ConfigError(path, f"{place}unknown key {unknown[1]!r}", hint=hint)
+        way = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
+        return ConfigError(path, f"{place}unknown key {unknown[1]!r}", hint=way)
     if wrong := re.fullmatch(r"Expected `(.+)`, got `(\w+)`", reason):
-        reads, hint = _misread(wrong[1].split(" | "), wrong[2], _value_at(document, _steps(key)))
-        if reads:
-            return ConfigError(path, f"{place}{reads}", hint=hint)
-    return ConfigError(path, f"{place}{reason[:1].lower()}{reason[1:]}")
+        expected, value = wrong[1].split(" | "), _value_at(document, _steps(key))
+        wrongly, hint = _misread(expected, wrong[2], value) or _unfit(expected, value)
+        return ConfigError(path, f"{place}{wrongly}", hint=hint)
+    if word := re.fullmatch(r"Invalid enum value '(.*)'", reason, re.DOTALL):
+        choices = _choices_at(kind, _steps(key))
+        near = difflib.get_close_matches(word[1], choices, 1)
+        return ConfigError(
+            path,
+            f"{place}{word[1]!r} is not one of {', '.join(choices)}",
+            hint=f"did you mean {near[0]!r}?" if near else None,
+        )
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", reason):
+        return ConfigError(path, f"{place}the key {missing[1]!r} is missing")
+    return ConfigError(path, f"{place}{_limit(reason, _value_at(document, _steps(key)))}")
 
 
-def _misread(expected: list[str], got: str, value: Any) -> tuple[str, str]:
-    """What YAML made of text that is not quoted, and what to do about it; empty: no such case."""
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "array": "a list",
+    "object": "keys with values",
+    "null": "nothing",
+}
+
+
+def _limit(reason: str, value: Any) -> str:
+    """`Expected `int` >= 256` and its like, or a sentence of a struct's own check."""
+    limit = re.fullmatch(r"Expected `(int|float|array|str)` (of length )?(>=|<=) (\S+)", reason)
+    if limit is None:
+        return f"{reason[:1].lower()}{reason[1:]}"
+    most = "at least" if limit[3] == ">=" else "at most"
+    unit = {"array": " entries", "str": " characters"}.get(limit[1], "")
+    has = len(value) if limit[2] and hasattr(value, "__len__") else value
+    return f"{most} {limit[4]}{unit} needed, not {has}"
+
+
+def _unfit(expected: list[str], value: Any) -> tuple[str, str | None]:
+    """A value of another type than is needed, and how to write one that fits."""
+    needed = " or ".join(_WORDS.get(word, word) for word in expected)
+    has = f"{value!r} is" if isinstance(value, (str, int, float)) else "this is"
+    hint = None
+    if "array" in expected and isinstance(value, str):
+        hint = f"write it as a list: [{value}]"
+    elif "object" in expected:
+        hint = "write its keys below it, each with a value"
+    return f"{has} not {needed}", hint
+
+
+def _misread(expected: list[str], got: str, value: Any) -> tuple[str, str | None] | None:
+    """What YAML made of text that is not quoted, and what to do about it; None: no such case."""
     match got:
         case "int" | "float" if "str" in expected:
             hint = 'quote it: MAC addresses such as "52:54:00:12:34:56" are numbers to YAML'
@@ -135,7 +187,7 @@ def _misread(expected: list[str], got: str, value: Any) -> tuple[str, str]:
         case "null":
             return "it has no value", "give it one, or leave the key out"
         case _:
-            return "", ""
+            return None
 
 
 def _steps(place: str) -> list[str]:
@@ -151,6 +203,25 @@ def _keys_at(kind: Any, steps: list[str]) -> set[str]:
             fields = [f for struct in structs for f in msgspec.structs.fields(struct)]
             structs = [s for f in fields if f.encode_name == step for s in _structs(f.type)]
     return {f.encode_name for struct in structs for f in msgspec.structs.fields(struct)}
+
+
+def _choices_at(kind: Any, steps: list[str]) -> list[str]:
+    """The words that may stand at this place."""
+    named = [step for step in steps if step != "..." and not step.isdecimal()]
+    structs = [kind]
+    for step in named[:-1]:
+        fields = [f for struct in structs for f in msgspec.structs.fields(struct)]
+        structs = [s for f in fields if f.encode_name == step for s in _structs(f.type)]
+    fields = [f for struct in structs for f in msgspec.structs.fields(struct)]
+    return [w for f in fields if f.encode_name == named[-1] for w in _words(f.type)]
+
+
+def _words(annotation: Any) -> list[str]:
+    """The words in `Literal["a", "b"] | None`."""
+    inside = getattr(annotation, "__args__", ())
+    if getattr(annotation, "__origin__", None) is Literal:
+        return [str(word) for word in inside]
+    return [word for inner in inside for word in _words(inner)]
 
 
 def _structs(annotation: Any) -> list[Any]:

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
+from runtime.failure import CannotError, Exit
+
 KEEP_DAYS = 7
 _BUILT_IN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -49,6 +51,18 @@ class DailyFile(logging.Handler):
     def __init__(self, directory: Path, program: str) -> None:
         super().__init__()
         self._directory, self._program, self._day = directory, program, ""
+        self._said = ""
+
+    def check(self) -> None:
+        """Raises CannotError when there is no such directory and it cannot be made."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        except OSError as error:
+            raise CannotError(
+                f"cannot log to {self._directory}: {error.strerror}",
+                hint="see `log` in the config",
+                code=Exit.USAGE,
+            ) from error
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -58,8 +72,16 @@ class DailyFile(logging.Handler):
             if self._stream is not None:
                 self._stream.write(self.format(record) + self.terminator)
                 self._stream.flush()
-        except Exception:  # noqa: BLE001  # a disk that is full must not end the program
+        except OSError as error:  # a disk that is full must not end the program
+            self._complain(str(error.strerror))
+        except Exception:  # noqa: BLE001  # a record that cannot be formatted: a bug of ours
             self.handleError(record)
+
+    def _complain(self, reason: str) -> None:
+        """Once for each reason: stderr has the log as well."""
+        if reason != self._said:
+            sys.stderr.write(f"cannot log to {self._directory}: {reason}\n")
+        self._said = reason
 
     def _open(self, day: str) -> None:
         if self._stream is not None:
@@ -85,10 +107,15 @@ class DailyFile(logging.Handler):
 
 
 def start_logging(level: str = "info", *, program: str = "", directory: Path | None = None) -> None:
-    """Log to stderr, and with `directory` to a file a day. Call once, first thing in a program."""
+    """Log to stderr, and with `directory` to a file a day. Call once, first thing in a program.
+
+    Raises CannotError when `directory` cannot be used.
+    """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if directory is not None:
-        handlers.append(DailyFile(directory, program))
+        daily = DailyFile(directory, program)
+        daily.check()
+        handlers.append(daily)
     for handler in handlers:
         handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)

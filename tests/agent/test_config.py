@@ -60,7 +60,7 @@ log: debug
         ("ndmz: {uplink: ''}", "is neither auto, zos nor a NIC"),
         ("ndmz: {uplink: eth1}", "uplink: eth1 is not supported yet"),
         ("ndmz: {ipv4: shared}", "ipv4: shared is not supported yet"),
-        ("supervisor: runit", "supervisor: invalid enum value 'runit'"),
+        ("supervisor: runit", "supervisor: 'runit' is not one of zinit, systemd, none"),
     ],
 )
 def test_a_mistake_is_refused_with_its_place_and_reason(text: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from runtime.cli import Command, add_output, print_items, run_program
 from runtime.failure import CannotError, Exit
@@ -11,6 +12,9 @@ COMMANDS = [
     Command("heavy", "a module that loads a lot", "asyncio.events"),
     Command("missing", "a module that is not there", "tests.runtime.no_such_module"),
 ]
+
+
+EXAMPLES = ("prog show things",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
             raise KeyboardInterrupt
         case "bug":
             raise RuntimeError("a bug")
+        case "daemon":
+            from runtime.log import start_logging
+
+            start_logging()
+            raise RuntimeError("a bug")
+        case "file":
+            Path("/nonexistent/file").read_text()
         case other:
             return int(other)
     return Exit.OK

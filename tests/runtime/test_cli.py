@@ -8,16 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from runtime.cli import Command, print_items, require_root, require_tool, run_program, table
+from runtime.cli import (
+    SHOW_BUGS,
+    Command,
+    print_items,
+    require_root,
+    require_tool,
+    run_program,
+    table,
+)
 from runtime.failure import CannotError, Exit
 
 
-def prog(*words: str) -> subprocess.CompletedProcess[str]:
+def prog(*words: str, traceback: bool = False) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.runtime.fake_verbs", *words],
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | ({SHOW_BUGS: "1"} if traceback else {}),
     )
 
 
@@ -36,6 +45,8 @@ def prog(*words: str) -> subprocess.CompletedProcess[str]:
         (["--version"], 0),
         (["--help"], 0),
         (["show", "--help"], 0),
+        (["show", "file"], 1),
+        (["show", "things", "--outp", "json"], 2),
     ],
 )
 def test_the_exit_code_says_what_happened(words: list[str], code: int) -> None:
@@ -68,8 +79,74 @@ def test_errors_go_to_stderr_in_words_or_as_json() -> None:
     assert (shown.stdout, said.stdout) == ("", "")
 
 
-def test_a_bug_shows_where_it_is() -> None:
-    assert "RuntimeError: a bug" in prog("show", "bug").stderr
+def test_a_bug_is_a_line_and_shows_where_it_is_when_asked() -> None:
+    short, long = prog("show", "bug"), prog("show", "bug", traceback=True)
+    line = "error: cannot run prog show: RuntimeError: a bug\n"
+
+    assert short.stderr.startswith(line)
+    assert len(short.stderr.splitlines()) == 2
+    assert line in long.stderr
+    assert 'raise RuntimeError("a bug")' in long.stderr
+
+
+def test_a_bug_in_a_daemon_is_in_its_log_with_its_place() -> None:
+    said = prog("show", "daemon").stderr
+
+    assert " ERROR prog show: unexpected error\n" in said
+    assert 'raise RuntimeError("a bug")' in said
+    assert said.endswith("shows where it is\n")
+
+
+def test_an_error_of_the_system_names_the_file() -> None:
+    assert prog("show", "file").stderr == (
+        "error: cannot run prog show: /nonexistent/file: No such file or directory\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        ("shw things", "prog: there is no command 'shw'", "did you mean 'show'?"),
+        ("zzz", "prog: there is no command 'zzz'", "commands: show, heavy, missing"),
+        ("show", "prog show: the following arguments are required: what", None),
+        ("show a b", "prog show: it knows no b", None),
+        ("show a --bogus", "prog show: it knows no --bogus", None),
+        ("show a -o xml", "prog show: --output can be table or json, not 'xml'", None),
+    ],
+)
+def test_words_that_do_not_fit_are_an_error_with_a_way_out(
+    words: str, said: str, hint: str | None
+) -> None:
+    told = prog(*words.split())
+    name = said.partition(":")[0]
+
+    assert told.stderr == (f"error: cannot run {said}\nhint: {hint or f'see: {name} --help'}\n")
+    assert told.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words", ["shw -o json", "show -o json", "--output=json shw", "shw -ojson"]
+)
+def test_also_an_error_in_the_words_is_json_when_json_was_asked_for(words: str) -> None:
+    told, plain = json.loads(prog(*words.split()).stderr), prog("shw").stderr
+
+    assert (told["kind"], told["code"]) == ("error", 2)
+    assert plain.startswith("error: ")
+
+
+def test_a_program_without_words_shows_its_commands_and_fails() -> None:
+    told = prog()
+
+    assert "print things" in told.stderr
+    assert (told.returncode, told.stdout) == (2, "")
+
+
+def test_help_names_a_value_once_and_has_examples() -> None:
+    said = prog("show", "--help").stdout
+
+    assert "  -o, --output FORMAT  table or json (default: table)\n" in said
+    assert "\nPrint things.\n" in said
+    assert said.endswith("examples:\n  prog show things\n")
 
 
 def test_help_and_another_verb_load_no_verbs_module() -> None:
@@ -142,5 +219,5 @@ def test_what_needs_root_says_so_to_others() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout == "cannot build networks: not root run it with sudo 2\n"
+    assert done.stdout == "cannot build networks: not root run it with sudo 5\n"
     require_root("build networks")

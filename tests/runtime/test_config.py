@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
@@ -18,15 +19,21 @@ PATH = Path("/etc/zosnet/farm.yaml")
 
 class Nic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     mac: str | None = None
-    names: tuple[str, ...] = ()
+    names: Annotated[tuple[str, ...], msgspec.Meta(max_length=3)] = ()
     mode: str = "auto"
+    speed: Literal["slow", "fast"] | None = None
+
+
+class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    name: str
 
 
 class Farm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     nic: Nic = Nic()
     nics: list[Nic] = []
     by_site: dict[str, Nic] = {}
-    timeout: int = 3
+    sites: list[Site] = []
+    timeout: Annotated[int, msgspec.Meta(ge=1)] = 3
     dry: bool = False
 
 
@@ -64,10 +71,24 @@ def test_an_empty_file_is_all_defaults(text: str) -> None:
         ("nics: [{nams: []}]", "nics[0]: unknown key 'nams'", "did you mean 'names'?"),
         ("by_site: {a: {mace: x}}", "by_site[...]: unknown key 'mace'", "did you mean 'mac'?"),
         # The nearest key is one that may stand there, not one from elsewhere in the file.
-        ("nic: {timeout: 3}", "nic: unknown key 'timeout'", "known keys: mac, mode, names"),
-        ("timeout: soon", "timeout: expected `int`, got `str`", None),
-        ("timeout: 1.5", "timeout: expected `int`, got `float`", None),
-        ("nic: [1]", "nic: expected `object`, got `array`", None),
+        ("nic: {timeout: 3}", "nic: unknown key 'timeout'", "known keys: mac, mode, names, speed"),
+        ("timeout: soon", "timeout: 'soon' is not a whole number", None),
+        ("timeout: 1.5", "timeout: 1.5 is not a whole number", None),
+        ("timeout: 0", "timeout: at least 1 needed, not 0", None),
+        (
+            "nic: [1]",
+            "nic: this is not keys with values",
+            "write its keys below it, each with a value",
+        ),
+        ("nic: {names: eth0}", "nic.names: 'eth0' is not a list", "write it as a list: [eth0]"),
+        ("nic: {names: [a, b, c, d]}", "nic.names: at most 3 entries needed, not 4", None),
+        (
+            "nic: {speed: fsat}",
+            "nic.speed: 'fsat' is not one of slow, fast",
+            "did you mean 'fast'?",
+        ),
+        ("nics: [{speed: x}]", "nics[0].speed: 'x' is not one of slow, fast", None),
+        ("sites: [{}]", "sites[0]: the key 'name' is missing", None),
         ("nic:", "nic: it has no value", "give it one, or leave the key out"),
         (
             "nic: {mac: 52:54:00:12:34:56}",
@@ -134,6 +155,14 @@ def test_bytes_that_are_no_text_are_an_error_of_one_line(data: bytes) -> None:
     assert "\n" not in error.value.message
 
 
+def test_a_file_that_is_not_utf8_is_said_to_be_none() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_config("nic: {mode: Köln}".encode("latin-1"), Farm, PATH)
+
+    assert error.value.message == f"cannot use {PATH}: it is not UTF-8 text (byte 14)"
+    assert parse("nic: {mode: Köln}").nic.mode == "Köln"
+
+
 def test_a_bomb_and_a_deep_nest_end_neither_the_memory_nor_the_process() -> None:
     code = (
         "import resource, sys\n"
@@ -158,6 +187,15 @@ def test_a_bomb_and_a_deep_nest_end_neither_the_memory_nor_the_process() -> None
 
 def test_a_file_that_is_not_there_is_all_defaults(tmp_path: Path) -> None:
     assert load_config(tmp_path / "none.yaml", Farm) == Farm()
+
+
+def test_a_file_that_somebody_named_must_be_there(tmp_path: Path) -> None:
+    path = tmp_path / "farm.yaml"
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load_config(path, Farm, must_exist=True)
+    path.write_text("timeout: 7")
+
+    assert load_config(path, Farm, must_exist=True).timeout == 7
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

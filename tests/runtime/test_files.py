@@ -1,5 +1,6 @@
 """State files: whole after any crash, readable by nobody else, damage named."""
 
+import errno
 import os
 import random
 import signal
@@ -11,7 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runtime.files import DamagedFileError, load, store, write_atomic
+from runtime.failure import CannotError, Exit
+from runtime.files import DamagedFileError, WriteError, load, store, write_atomic
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ def test_no_file_is_none_and_a_damaged_one_is_an_error_that_names_it(tmp_path: P
     assert load(path, Lease) is None
     for damage in (b"", b'{"address": "10.0.0.1"', b'{"address": 3, "seconds": 1}', b"\xff", b"[]"):
         path.write_bytes(damage)
-        with pytest.raises(DamagedFileError, match=r"lease\.json is damaged"):
+        with pytest.raises(DamagedFileError, match=r"lease\.json: it is damaged"):
             load(path, Lease)
 
 
@@ -53,6 +55,40 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_atomic(tmp_path / "taken", b"new")
 
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+FILLER = """
+import resource, sys
+from pathlib import Path
+from runtime.files import WriteError, write_atomic
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try: write_atomic(Path(sys.argv[1]), b"n" * 2000)
+except WriteError as error: print(error)
+write_atomic(Path(sys.argv[1] + "2"), b"n" * 1000)
+"""
+
+
+def test_a_write_that_finds_no_room_keeps_the_old_content_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    write_atomic(path, b"old")
+    argv = [sys.executable, "-c", FILLER, str(path)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+    assert said == f"cannot write {path}: File too large\n"
+    assert path.read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["state", "state2"]
+
+
+def test_a_write_error_is_for_people_and_for_those_who_look_at_errno() -> None:
+    full = WriteError(Path("/x/y"), OSError(errno.ENOSPC, "No space left on device"))
+    other = WriteError(Path("/x/y"), OSError(errno.EROFS, "Read-only file system"))
+
+    assert isinstance(full, CannotError)
+    assert isinstance(full, OSError)
+    assert str(full) == full.message == "cannot write /x/y: No space left on device"
+    assert (full.errno, full.filename, full.code) == (errno.ENOSPC, "/x/y", Exit.EXHAUSTED)
+    assert full.hint == "make room; see: df /x"
+    assert (other.hint, other.code) == (None, Exit.INTERNAL)
 
 
 WRITER = """

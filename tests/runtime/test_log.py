@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.failure import CannotError, Exit
 from runtime.log import DailyFile, LineFormatter, start_logging
 
 DAY = 86_400
@@ -106,20 +107,40 @@ def test_a_restart_on_the_same_day_goes_on_in_the_same_file(
     assert (tmp_path / "controller.log").read_text().count("\n") == 2
 
 
-def test_a_log_that_cannot_be_written_does_not_end_the_program(
+def test_a_log_that_cannot_be_written_says_so_once_and_does_not_end_the_program(
     handler: DailyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
     broken = DailyFile(tmp_path / "file" / "logs", "controller")
     broken.setFormatter(LineFormatter())
     broken.emit(record())
+    broken.emit(record())
+    said = capsys.readouterr().err
+    handler.emit(record())
+
+    assert said == f"cannot log to {tmp_path / 'file' / 'logs'}: Not a directory\n"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_record_that_cannot_be_formatted_shows_where_it_comes_from(
+    handler: DailyFile, capsys: pytest.CaptureFixture[str]
+) -> None:
     bad_arguments = record("%d items")
     bad_arguments.args = ("many",)
     handler.emit(bad_arguments)
-    said = capsys.readouterr().err
 
-    assert "NotADirectoryError" in said
-    assert "TypeError" in said
+    assert "TypeError" in capsys.readouterr().err
+
+
+def test_a_log_directory_that_cannot_be_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotError) as error:
+        DailyFile(tmp_path / "file" / "logs", "controller").check()
+    DailyFile(tmp_path / "logs", "controller").check()
+
+    assert error.value.message == f"cannot log to {tmp_path / 'file' / 'logs'}: Not a directory"
+    assert error.value.code == Exit.USAGE
+    assert (tmp_path / "logs").is_dir()
 
 
 def test_logging_goes_to_stderr_and_to_the_file(
