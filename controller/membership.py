@@ -31,7 +31,7 @@ from protocol.messages import (
     Waiting,
     Welcome,
 )
-from protocol.packing import parse_endpoint
+from protocol.packing import is_endpoint_address, parse_endpoint
 
 WAIT = 30.0  # seconds until somebody who waits for a person may ask again
 
@@ -188,7 +188,7 @@ def clean_endpoints(endpoints: tuple[str, ...]) -> str:
             raise RefusedError(
                 Code.BAD_REQUEST, f"cannot use endpoint {printable(text)}: it is none"
             ) from error
-        if not (address.is_multicast or address.is_unspecified or address.is_loopback):
+        if is_endpoint_address(address):
             kept.add(text)
     return " ".join(sorted(kept))
 

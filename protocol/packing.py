@@ -48,16 +48,34 @@ def unpack_network(data: bytes) -> IPNetwork:
 
 
 def parse_endpoint(text: str) -> tuple[IPAddress, int]:
-    """`192.0.2.1:51820` or `[2001:db8::1]:51820`. Raises ValueError: names are not endpoints."""
+    """`192.0.2.1:51820` or `[2001:db8::1]:51820`. Raises ValueError: names are not endpoints, nor are
+    addresses with a scope (`fe80::1%eth0`), behind whose sign Python takes any text at all.
+    """
     host, _, port = text.rpartition(":")
+    if not text.isascii() or "%" in text:
+        raise ValueError(f"{text!r} is no endpoint")
     if host.startswith("[") and host.endswith("]"):
         address: IPAddress = IPv6Address(host[1:-1])
     else:
         address = IPv4Address(host)
-    number = int(port)
-    if not port.isdigit() or not 0 < number < 65536:
+    if not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"{text!r} has no port")
-    return address, number
+    return address, int(port)
+
+
+def is_endpoint_address(address: IPAddress) -> bool:
+    """Whether packets to `address` can reach another machine: not the reader itself, nobody, all,
+    or somebody on a link that the reader would have to guess.
+    """
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return False
+    return not (
+        address.is_unspecified
+        or address.is_loopback
+        or address.is_multicast
+        or address.is_link_local
+        or (isinstance(address, IPv4Address) and address.is_reserved)  # 240.0.0.0/4, broadcast
+    )
 
 
 def format_endpoint(address: IPAddress, port: int) -> str:

@@ -16,7 +16,7 @@ from protocol.signed import Statement, StatementError, signer_id
 VERSION = 1
 ROLES = ("hub", "management", "mint", "transit")
 
-NetworkId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+NetworkId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Packed = Annotated[bytes, msgspec.Meta(min_length=5, max_length=17)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 

@@ -18,7 +18,7 @@ import msgspec
 from agent.overlay.kept import Kept
 from netns.wireguard.device import Endpoint
 from protocol.ids import is_network_id
-from protocol.packing import format_endpoint, parse_endpoint
+from protocol.packing import format_endpoint, is_endpoint_address, parse_endpoint
 from runtime import files, paths
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,9 @@ class Cache:
         found = {}
         for key, text in (kept.endpoints if kept else {}).items():
             with suppress(ValueError, binascii.Error):
-                found[base64.b64decode(key, validate=True)] = Endpoint(*parse_endpoint(text))
+                endpoint = Endpoint(*parse_endpoint(text))
+                if is_endpoint_address(endpoint.address):
+                    found[base64.b64decode(key, validate=True)] = endpoint
         return found
 
     def keep_learnt(self, network: str, learnt: Mapping[bytes, Endpoint]) -> None:

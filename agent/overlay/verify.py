@@ -17,7 +17,7 @@ from ipaddress import ip_network
 from netns.wireguard.device import Endpoint
 from protocol.keys import WireGuardPublic
 from protocol.messages import Row
-from protocol.packing import IPAddress, IPNetwork, parse_endpoint
+from protocol.packing import IPAddress, IPNetwork, is_endpoint_address, parse_endpoint
 from protocol.signed import Signed, StatementError, open_signed, read_unverified
 from protocol.statements import Keyset, Membership, NetworkState, check
 
@@ -184,7 +184,7 @@ def _endpoints(texts: Iterable[str]) -> Iterable[Endpoint]:
             address, port = parse_endpoint(text)
         except ValueError:
             continue  # a hint that is none
-        if not (address.is_unspecified or address.is_multicast or address.is_loopback):
+        if is_endpoint_address(address):  # one that a device refuses would stop all of it
             yield Endpoint(address, port)
 
 

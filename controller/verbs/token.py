@@ -26,7 +26,7 @@ class Create(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`key`: the public half in hex; the same call again makes nothing new."""
 
     network: str
-    key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     uses: Annotated[int, msgspec.Meta(ge=1, le=USES_MAX)] = 1
     ttl: Annotated[int, msgspec.Meta(ge=1, le=TTL_MAX)] = 600
     address: str = ""

@@ -130,7 +130,10 @@ def _parse_peer(block: dict[str, list[str]]) -> Peer:
     endpoint = None
     if "endpoint" in block:
         host, _, port = block["endpoint"][-1].rpartition(":")
-        endpoint = Endpoint(ip_address(host.strip("[]").partition("%")[0]), int(port))
+        address = ip_address(host.strip("[]").partition("%")[0])
+        # a peer that speaks from a link-local address: of no use without its link
+        if not (address.version == 6 and address.is_link_local):
+            endpoint = Endpoint(address, int(port))
     return Peer(
         key=bytes.fromhex(block["public_key"][0]),
         allowed=frozenset(ip_network(text) for text in block.get("allowed_ip", [])),

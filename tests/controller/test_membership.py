@@ -263,11 +263,18 @@ def test_families_that_do_not_exist_are_refused_and_store_nothing(house: House) 
 
 
 def test_endpoints_that_lead_nowhere_are_left_out_and_nonsense_is_refused() -> None:
-    kept = clean_endpoints(("192.0.2.1:5", "127.0.0.1:5", "[ff02::1]:5", "0.0.0.0:5"))
+    kept = clean_endpoints(
+        (
+            *("192.0.2.1:5", "127.0.0.1:5", "[ff02::1]:5", "0.0.0.0:5", "[fe80::1]:5"),
+            *("255.255.255.255:5", "[::ffff:127.0.0.1]:5"),
+        )
+    )
 
     assert kept == "192.0.2.1:5"
     with pytest.raises(RefusedError):
         clean_endpoints(("example.org:5",))
+    with pytest.raises(RefusedError):
+        clean_endpoints(("[2001:db8::1%a b]:5",))  # a blank would make two of it
 
 
 def test_rows_are_for_members_that_have_joined(house: House) -> None:

@@ -1,7 +1,8 @@
 """Frames: what a connection may say, and nothing else."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
+import msgspec
 import pytest
 import zmq.utils.z85
 from hypothesis import given
@@ -19,7 +20,13 @@ from protocol.messages import (
     decode_token_request,
     encode,
 )
-from protocol.packing import format_endpoint, pack_network, parse_endpoint, unpack_network
+from protocol.packing import (
+    format_endpoint,
+    is_endpoint_address,
+    pack_network,
+    parse_endpoint,
+    unpack_network,
+)
 
 ADMIT = Admit(1, b"n" * 32, "n1", "0.1.0", "linux")
 JOIN = Join(2, "00112233440000aa", b"w" * 32, ("192.0.2.1:51820",), (4,), 51820)
@@ -65,11 +72,41 @@ def test_endpoints_are_written_as_they_are_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "host:1", "192.0.2.1", "192.0.2.1:0", "192.0.2.1:65536", "2001:db8::1:x"]
+    "text",
+    [
+        "",
+        "host:1",
+        "192.0.2.1",
+        "192.0.2.1:0",
+        "192.0.2.1:65536",
+        "192.0.2.1:+5",
+        "192.0.2.1:\uff15",
+        "2001:db8::1:x",
+        "[2001:db8::1%eth0]:5",
+        "[2001:db8::1%\nreplace_peers=true\n]:5",
+    ],
 )
 def test_what_is_no_endpoint_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):
         parse_endpoint(text)
+
+
+def test_an_endpoint_address_is_another_machine_s() -> None:
+    good = ("192.0.2.1", "192.168.1.7", "2001:db8::1", "fd00::7")
+    bad = (
+        *("0.0.0.0", "127.0.0.1", "169.254.169.254", "224.0.0.1", "255.255.255.255"),
+        *("::", "::1", "fe80::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:192.0.2.1"),
+    )
+
+    assert [text for text in good if not is_endpoint_address(ip_address(text))] == []
+    assert [text for text in bad if is_endpoint_address(ip_address(text))] == []
+
+
+def test_a_network_id_ends_where_it_ends() -> None:
+    assert decode_node_request(encode(JOIN)) == JOIN
+    longer = msgspec.structs.replace(JOIN, network=JOIN.network + "\n")
+    with pytest.raises(MessageError):
+        decode_node_request(encode(longer))
 
 
 def test_a_prefix_with_host_bits_is_refused() -> None:

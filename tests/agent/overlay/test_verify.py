@@ -131,7 +131,13 @@ def test_a_transit_relays_whom_the_state_lists_and_only_with_the_role() -> None:
 
 def test_hints_that_are_no_endpoints_are_left_out() -> None:
     verified = verify(
-        replace(N2, endpoints=("host:1", "0.0.0.0:1", "127.0.0.1:9", "[2001:db8::2]:51820"))
+        replace(
+            N2,
+            endpoints=(
+                *("host:1", "0.0.0.0:1", "127.0.0.1:9", "255.255.255.255:9"),
+                *("[fe80::2]:9", "[2001:db8::2%x]:9", "[2001:db8::2]:51820"),
+            ),
+        )
     )
 
     (member,) = verified.members.values()
