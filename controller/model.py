@@ -1,4 +1,4 @@
-"""The tables (DESIGN.md, section 5.1): SQLModel defines them, SQLAlchemy Core executes them.
+"""The tables: SQLModel defines them, SQLAlchemy Core executes them.
 
 No object of these classes is ever made on the way of a message: `records` has the values, with one
 field a column in the same order. Times are milliseconds since 1970, 0 is never. An address is

@@ -34,7 +34,7 @@ class Result(
 class Failed(
     msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="failed"
 ):
-    """`code` is an exit code of DESIGN.md, section 9."""
+    """`code` is an exit code, as runtime.failure.Exit has them."""
 
     id: int
     code: int

@@ -22,7 +22,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Membership(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A node's place in a network (DESIGN.md, section 5.4).
+    """A node's place in a network.
 
     `serial` rises only when what it says changes; renewing `not_after` keeps it.
     """

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes of every zosnet program (DESIGN.md, section 9)."""
+    """Exit codes of every zosnet program; docs/operating.md says what each means."""
 
     OK = 0
     INTERNAL = 1
