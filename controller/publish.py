@@ -84,7 +84,7 @@ def _relays(netmap: Netmap, entries: list[Entry], gone: list[bytes]) -> dict[byt
     relays = {key: value for key, value in netmap.relays.items() if key not in before}
     transits = list(netmap.transits.items())
     for key, reach in changed.items():
-        transit = choose_transit(key, reach, transits)
+        transit = choose_transit(reach, transits)
         if transit is not None:
             relays[key] = transit
     return relays

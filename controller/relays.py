@@ -1,13 +1,13 @@
 """Which transit member carries which member (pure).
 
 A member that cannot be reached in both families gets one transit member; peers that have no direct
-path to it go through that one. The choice depends only on the two and on who else is transit, so it
-is the same after a restart, and a new transit member takes over only its share.
+path to it go through that one. Both ends of such a pair must have the same, because a packet's
+source is believed from one peer only: so all members get the same where they can reach it. The
+choice depends only on who is transit, so it is the same after a restart.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 
 BOTH = frozenset((4, 6))
 
@@ -30,19 +30,15 @@ def needs_relay(reach: Reach) -> bool:
     return not reach.transit and reach.reachable != BOTH
 
 
-def choose_transit(
-    member: bytes, reach: Reach, transits: Iterable[tuple[bytes, Reach]]
-) -> bytes | None:
-    """The transit member (its node key) for `member`, or None: none can be reached by it.
+def choose_transit(reach: Reach, transits: Iterable[tuple[bytes, Reach]]) -> bytes | None:
+    """The transit member (its node key) for a member, or None: it can reach none, or needs none.
 
-    Transits with more families come first, since more peers can reach them; among equals each
-    pair has its own order, so that members spread evenly.
+    Those with more families come first, since more members can reach them, then the smaller key.
     """
     usable = [(key, other) for key, other in transits if other.reachable & reach.sends]
     if not needs_relay(reach) or not usable:
         return None
-    best, _ = max(usable, key=lambda item: (len(item[1].reachable), _score(member, item[0])))
-    return best
+    return min(usable, key=lambda item: (-len(item[1].reachable), item[0]))[0]
 
 
 def choose_relays(members: Mapping[bytes, Reach]) -> dict[bytes, bytes]:
@@ -50,11 +46,7 @@ def choose_relays(members: Mapping[bytes, Reach]) -> dict[bytes, bytes]:
     transits = [(key, reach) for key, reach in members.items() if reach.transit]
     chosen = {}
     for key, reach in members.items():
-        transit = choose_transit(key, reach, transits)
+        transit = choose_transit(reach, transits)
         if transit is not None:
             chosen[key] = transit
     return chosen
-
-
-def _score(member: bytes, transit: bytes) -> bytes:
-    return blake2b(member + transit, digest_size=8, person=b"zosnet-relay").digest()
