@@ -3,33 +3,49 @@
     said = stop_services() + await remove_everything()
 
 Only what carries our mark goes: services by our names, children by their pidfiles, namespaces by
-their marks, links by their alias. A NIC in a probe namespace or under `zos` comes home first.
+their marks, links by their alias, resolv.conf by their first line. A NIC in a probe namespace or
+under `zos` comes home first, down and as the kernel makes one.
 """
 
 import shutil
 
 from agent.boot import recover
+from agent.control import is_running
+from agent.dhcp import resolv
+from agent.ndmz.workloads import RESOLVERS, remove_resolver
+from agent.status import load_status
 from netns import children
 from netns.netlink import Netlink
 from netns.spaces import HOST, Spaces
-from runtime.failure import CannotError
+from netns.sysctl import read_sysctl, set_sysctls
+from runtime.failure import CannotError, Exit
 from runtime.paths import RUN
 from zinit.client import AbsentError, Client
-from zinit.install import remove_unit
+from zinit.install import delete_unit, remove_unit
 
 SERVICES = ("networkd", "dhcp-zos", "internet")
 NIC_KINDS = (None, "veth", "vlan", "bond")
 
 
 def stop_services() -> list[str]:
-    """Stop and forget our units where there is a zinit; what was done, for people."""
+    """Stop and forget our units, or only delete them where no zinit runs; what was done, for
+    people. Raises CannotError when networkd goes on: somebody else started it.
+    """
     said = []
     for name in SERVICES:
         try:
             if remove_unit(Client(), name):
                 said.append(f"service {name} stopped and forgotten")
         except AbsentError:
-            break
+            if delete_unit(name):
+                said.append(f"unit {name} deleted")
+    if is_running():
+        status = load_status()
+        raise CannotError(
+            "cannot reset this node: networkd runs, and not under zinit",
+            hint=f"end it first: kill {status.pid}" if status else "end it first",
+            code=Exit.CONFLICT,
+        )
     return said
 
 
@@ -45,11 +61,12 @@ async def remove_everything() -> list[str]:
         home = await Netlink.open(spaces, HOST)
         try:
             said += await _remove_spaces(spaces, home)
-            said += await _remove_links(home)
+            said += await _remove_links(spaces, home)
         finally:
             await home.close()
     finally:
         spaces.close()
+    said += _forget_name_servers()
     shutil.rmtree(RUN, ignore_errors=True)
     return said
 
@@ -66,7 +83,7 @@ async def _remove_spaces(spaces: Spaces, home: Netlink) -> list[str]:
     return said
 
 
-async def _remove_links(home: Netlink) -> list[str]:
+async def _remove_links(spaces: Spaces, home: Netlink) -> list[str]:
     """Bridges last: their ports are let go before."""
     said = []
     links = await home.links()
@@ -74,7 +91,10 @@ async def _remove_links(home: Netlink) -> list[str]:
     bridges = {link.index for link in ours if link.kind == "bridge"}
     for link in links:
         if link.master in bridges and link not in ours and link.kind in NIC_KINDS:
-            await home.set_link(link.index, master=0)
+            await home.set_link(link.index, master=0, up=False)
+            usual = await read_sysctl(spaces, HOST, "net/ipv6/conf/default/disable_ipv6")
+            if usual is not None:  # as a port it had no IPv6
+                await set_sysctls(spaces, HOST, {f"net/ipv6/conf/{link.name}/disable_ipv6": usual})
             said.append(f"NIC {link.name} is free")
     for link in sorted(ours, key=lambda link: link.index in bridges):
         try:
@@ -84,3 +104,16 @@ async def _remove_links(home: Netlink) -> list[str]:
         else:
             said.append(f"link {link.name} is gone")
     return said
+
+
+def _forget_name_servers() -> list[str]:
+    """The lease's servers, and those of workloads."""
+    for path in RESOLVERS.glob("*/resolv.conf"):
+        remove_resolver(path.parent.name)
+    path = resolv.resolv_conf_path(HOST)
+    if path.is_symlink() or not path.exists():
+        return []
+    if not path.read_bytes().startswith(resolv.HEADER.encode()):
+        return []
+    path.write_bytes(b"")  # it may be a mount, which cannot be removed
+    return [f"the lease's name servers are gone from {path}"]

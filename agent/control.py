@@ -27,6 +27,18 @@ class NotRunningError(CannotError):
         )
 
 
+def is_running() -> bool:
+    """Whether a networkd answers on its socket; one that only root may ask counts."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(SOCKET))
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+    return True
+
+
 def ask(verb: str, *, what: str, timeout: float = 10.0, **arguments: Any) -> Any:
     """The result of `verb`; `what` completes "cannot …" when nobody answers.
 

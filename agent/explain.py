@@ -32,13 +32,25 @@ class Facts:
     @property
     def came_first(self) -> bool:
         """Nobody was in the network before this node: there is no first ping to wait for."""
-        return self.daemon is not None and self.daemon.came_first
+        return self.has_overlay and self.daemon is not None and self.daemon.came_first
+
+    @property
+    def has_overlay(self) -> bool:
+        """In one network at least, on every device, and no join under way."""
+        farms = self.daemon.enrol.farms if self.daemon else []
+        joining = any(
+            farm.tokens or any(n.standing in ("joining", "waiting") for n in farm.networks)
+            for farm in farms
+        )
+        return not joining and all(n.state == "up" for n in self.networks) and bool(self.networks)
 
     def phase(self, name: str) -> float | None:
-        """When the phase was over, None: it is not."""
+        """When the phase was over, None: it is not, or not any more."""
         if name == "uplink":
             return self.boot.seconds.get(Step.DONE) if self.boot and self.boot.stands else None
-        return self.daemon.seconds.get(name) if self.daemon else None
+        if self.daemon is None or (name in ("overlay", "first_ping") and not self.has_overlay):
+            return None
+        return self.daemon.seconds.get(name)
 
 
 Line = tuple[str, str]  # what it is about, what is said
@@ -81,6 +93,8 @@ def phase_reason(facts: Facts, phase: str) -> str:
         return said[0]
     if phase == "admitted" and not (facts.daemon and facts.daemon.enrol.farms):
         return "there is no join string; give one with: zosnet-agent join FILE"
+    if phase in ("overlay", "first_ping") and not facts.networks:
+        return "this node is in no network; join one with: zosnet-agent join FILE"
     return "it is not there yet"
 
 
@@ -173,7 +187,9 @@ def _enrol_waits(daemon: DaemonStatus) -> Iterator[Line]:
         elif farm.connection != "online":
             yield "farm", f"{farm.connection}: no answer yet from {farm.controller}"
         for network in farm.networks:
-            if network.standing != "member":
+            if network.standing == "leaving":
+                yield "network", f"{network.network} is left; the controller has not heard it yet"
+            elif network.standing != "member":
                 said = f": {network.said}" if network.said else ""
                 hint = f" ({network.hint})" if network.hint else ""
                 yield "network", f"{network.network} {network.standing}{said}{hint}"

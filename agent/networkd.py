@@ -59,6 +59,7 @@ class _Node:
         self._clock = FlooredClock(STATE / "clock")
         self._steps_clock = config.clock == "step"
         self._sites: set[IPAddress] = set()
+        self._said = b""
         before = load_status()
         self._seconds = dict(before.seconds) if before is not None else {}
         self._came_first = before is not None and before.came_first
@@ -98,10 +99,13 @@ class _Node:
 
     def _handlers(self) -> Mapping[str, Handler]:
         async def join(arguments: dict[str, Any]) -> str:
-            return self._enrolment.join(str(arguments.get("text", "")))
+            farm = self._enrolment.join(str(arguments.get("text", "")))
+            self._say()
+            return farm
 
         async def leave(arguments: dict[str, Any]) -> None:
             self._enrolment.leave(self._network_id(str(arguments.get("network", ""))))
+            self._say()  # `wait` and `status` know of it when the command returns
 
         return {"join": join, "leave": leave}
 
@@ -145,14 +149,16 @@ class _Node:
     # -- what the commands are told
 
     async def _tell(self) -> None:
-        said = b""
         while True:
-            status = self._status()
-            now = msgspec.json.encode(status)
-            if now != said:
-                files.store(PATH, status, mode=0o644, durable=False)
-                said = now
+            self._say()
             await asyncio.sleep(LOOK_EACH_LATER if self._is_up() else LOOK_EACH)
+
+    def _say(self) -> None:
+        status = self._status()
+        now = msgspec.json.encode(status)
+        if now != self._said:
+            files.store(PATH, status, mode=0o644, durable=False)
+            self._said = now
 
     def _is_up(self) -> bool:
         awaited = PHASES[1:-1] if self._came_first else PHASES[1:]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from controller.admission import new_member
-from controller.assignment import ensure_addresses
+from controller.assignment import ensure_addresses, release_addresses
 from controller.netmap import CURSOR_SIZE, Piece
 from controller.publish import withdraw
 from controller.records import Member, Network, Node, State, printable
@@ -127,13 +127,16 @@ def refresh(
 
 
 def leave(registry: Registry, work: Work, key: bytes, message: Leave) -> Done:
-    """The node goes of its own will: its addresses stay its own, it may join again."""
+    """The node goes of its own will. It may join again, and has its addresses back unless they
+    were given away meanwhile: they rest as a forgotten member's do.
+    """
     number = _number(registry, message.network)
     node = known_node(work, key)
     member = work.member(number, node.id)
     if member is not None and member.live and not member.left_at:
         gone = withdraw(work, member, key)
         work.members.put(msgspec.structs.replace(gone, left_at=work.now_ms))
+        release_addresses(registry.book, work, number, node.id)
         work.note(f"node {node.address}", "member.leave", f"{message.network}/{node.address}")
     return Done(message.id)
 

@@ -88,6 +88,15 @@ def remove_unit(
     return existed or status is not None
 
 
+def delete_unit(name: str, *, directory: Path = UNITS) -> bool:
+    """Only delete the file, where no zinit runs; True when there was one."""
+    check_name(name)
+    path = directory / f"{name}{SUFFIX}"
+    existed = path.exists()
+    path.unlink(missing_ok=True)
+    return existed
+
+
 def _ensure_started(client: Client, unit: Unit, status: Status) -> bool:
     """Blocked, waiting for its next start and a oneshot's success are as up as it gets."""
     given_up = status.state == State.FAILURE or (unit.oneshot and status.state == State.ERROR)

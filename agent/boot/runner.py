@@ -43,7 +43,7 @@ LOCK = RUN / "internet.lock"
 
 async def boot(config: AgentConfig, *, supervisor: Supervisor, agent: Path) -> BootStatus:
     """Bring `zos` up; see above."""
-    with _alone():
+    with alone("start internet"):
         spaces = Spaces()
         try:
             home = await Netlink.open(spaces)
@@ -360,8 +360,8 @@ def _now() -> float:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Two boots at once would take each other's NICs."""
+def alone(what: str) -> Iterator[None]:
+    """Two boots at once would take each other's NICs. Raises CannotError: cannot `what`."""
     LOCK.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -369,7 +369,7 @@ def _alone() -> Iterator[None]:
         yield
     except BlockingIOError:
         raise CannotError(
-            "cannot start internet: another one is running",
+            f"cannot {what}: another internet is running",
             hint="zosnet-agent status shows how far it is",
             code=Exit.CONFLICT,
         ) from None

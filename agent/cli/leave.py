@@ -7,7 +7,7 @@ from runtime.failure import CannotError, Exit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", help="the network's id, as status shows it")
+    parser.add_argument("network", help="its name or id, as status shows them")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 

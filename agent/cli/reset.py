@@ -23,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     require_root("reset this node")
     if not arguments.yes:
         _ask(forget=arguments.forget)
-    for said in asyncio.run(_reset()):
-        print(said)
+    done = asyncio.run(_reset())
+    print("\n".join(done) or "nothing of zosnet was here")
     if arguments.forget:
         from runtime.paths import STATE
 
@@ -48,7 +48,9 @@ def _ask(*, forget: bool) -> None:
 
 
 async def _reset() -> list[str]:
+    from agent.boot.runner import alone
     from agent.cleaning import remove_everything, stop_services
 
     said = await asyncio.to_thread(stop_services)
-    return said + await remove_everything()
+    with alone("reset this node"):
+        return said + await remove_everything()

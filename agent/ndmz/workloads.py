@@ -7,6 +7,7 @@ workloads are attached is kept in RUN, so that a restarted networkd goes on lett
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -186,6 +187,8 @@ def remove_resolver(name: str) -> None:
     path = RESOLVERS / name / "resolv.conf"
     if path.exists() and path.read_bytes().startswith(_HEADER.encode()):
         path.unlink()
+        with suppress(OSError):  # something else of the namespace is kept there
+            path.parent.rmdir()
 
 
 def _is_ours(link: Link, role: str) -> bool:

@@ -195,10 +195,14 @@ def test_a_full_pool_says_so_and_stores_nothing(house: House) -> None:
     assert house.count("assignment") == 10
 
 
-def test_an_address_given_free_rests_a_day_and_then_serves_the_next(house: House) -> None:
+@pytest.mark.parametrize("way", ["forgotten", "left"])
+def test_an_address_given_free_rests_a_day_and_then_serves_the_next(house: House, way: str) -> None:
     network = house.network(ipv4="10.9.0.0/30")
-    house.enrol(network, name="first")
-    house.do("member.forget", network="home", member="first")
+    first = house.enrol(network, name="first")
+    if way == "left":
+        house.leave(first, network)
+    else:
+        house.do("member.forget", network="home", member="first")
     late = house.guest("late")
     house.admit(house.token(ttl=3 * 86400), late)
     house.hello(late)

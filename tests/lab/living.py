@@ -68,7 +68,10 @@ class Living:
 
 def make_living(world: World, plan: Plan = FARM) -> Living:
     """Every node has been through all phases, and the controller serves."""
-    farm = build_farm(world, plan)
+    return power_on(build_farm(world, plan))
+
+
+def power_on(farm: Farm) -> Living:
     living = Living(farm, prepare(farm, Progress(io.StringIO())))
     for node in farm.nodes.values():
         node.start_programs()

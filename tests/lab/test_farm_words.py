@@ -1,0 +1,212 @@
+"""What `zosnet-agent` says of a node at each stage, how it exits, and what leave and reset leave."""
+
+import io
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lab import programs
+from lab.demo import prepare
+from lab.farm import FARM, build_farm
+from lab.node import Node
+from lab.progress import Progress
+from lab.world import World
+from runtime.failure import Exit
+from tests.lab.living import Living, await_that, power_on, processes
+
+pytestmark = pytest.mark.lab
+
+LONE = replace(FARM, nodes=FARM.nodes[:1])
+PAIR = replace(FARM, nodes=FARM.nodes[:2])
+AS_FOUND = "/run/as-found.json"  # what a node was like before its first boot
+
+
+def agent(node: Node, *words: str) -> subprocess.CompletedProcess[str]:
+    return node.run("zosnet-agent", *words, check=False)
+
+
+def fails(node: Node, code: Exit, *words: str) -> str:
+    """What it says on stderr, and nothing on stdout."""
+    said = agent(node, *words)
+    assert (said.returncode, said.stdout) == (code, ""), said
+    assert said.stderr.startswith("error: cannot "), said
+    return said.stderr
+
+
+def says(node: Node, *words: str) -> str:
+    """What it says on stdout, and nothing on stderr."""
+    said = agent(node, *words)
+    assert (said.returncode, said.stderr) == (Exit.OK, ""), said
+    return said.stdout
+
+
+def item(node: Node) -> dict[str, Any]:
+    """The one item of `status -o json`."""
+    told = json.loads(says(node, "status", "-o", "json"))
+    assert (told["schema"], told["kind"]) == ("zosnet/v1", "status")
+    (only,) = told["items"]
+    assert isinstance(only, dict)
+    return only
+
+
+def reasons(node: Node) -> dict[str, str]:
+    """The items of `why -o json`; the text says the same."""
+    told = json.loads(says(node, "why", "-o", "json"))
+    found = {reason["about"]: reason["said"] for reason in told["items"]}
+    text = says(node, "why")
+    assert all(said in text for said in found.values())
+    return found
+
+
+def test_a_node_says_at_each_stage_what_it_has_and_what_it_waits_for(world: World) -> None:
+    farm = build_farm(world, LONE)
+    node = farm.nodes["n1"]
+
+    # Before its first boot.
+    off = "zosnet has not started since power-on"
+    assert reasons(node) == {"uplink": off}
+    assert (item(node)["running"], item(node)["seconds"]) == (False, {})
+    assert off in says(node, "status")
+    assert off in fails(node, Exit.NOT_CONVERGED, "wait", "--timeout", "0")
+    assert "networkd is not running" in fails(node, Exit.UNREACHABLE, "leave", "home")
+    assert "knows no 'n2'" in fails(node, Exit.NOT_FOUND, "why", "n2")
+    controller = prepare(farm, Progress(io.StringIO()))  # with install and join on the node
+    assert "used as soon as networkd runs" in says(node, "join", programs.JOIN_FILE)
+    assert "start with the next boot" in says(node, "install", "--no-start")
+
+    # Powered on, without a cable.
+    node.pull_cable("eth0")
+    node.start_programs()
+    await_that("the first round", lambda: "no carrier" in says(node, "status"))
+    assert reasons(node) == {"uplink": "none yet (round 1): eth0: no carrier"}
+    assert "eth0: no carrier" in fails(node, Exit.NOT_CONVERGED, "wait", "--timeout", "0")
+    assert "no carrier" in says(node, "why", "uplink")
+
+    # An uplink, and no controller.
+    controller.kill()
+    controller.wait(5)
+    node.plug_cable("eth0")
+    assert re.fullmatch(r"uplink after \d+\.\d\d s\n", says(node, "wait", "uplink"))
+    assert re.fullmatch(r"ndmz after \d+\.\d\d s\n", says(node, "wait", "ndmz"))
+    await_that("a try", lambda: "cannot reach the controller" in reasons(node).get("farm", ""))
+    late = fails(node, Exit.NOT_CONVERGED, "wait", "overlay", "--timeout", "0")
+    assert "cannot wait longer for overlay: cannot reach the controller at tcp://" in late
+    assert "is not in it" in fails(node, Exit.NOT_FOUND, "leave", "home")
+    assert "public IPv4 198.51.100." in says(node, "why", "uplink")
+    assert says(node, "why", "ndmz").startswith("ndmz")
+
+    # With one: the first member of its network.
+    programs.serve(farm.controller)
+    assert re.fullmatch(r"overlay after \d+\.\d\d s\n", says(node, "wait", "overlay"))
+    assert says(node, "wait", "first_ping") == (
+        "first_ping: nobody was in the network before this node\n"
+    )
+    assert set(item(node)["seconds"]) == {"uplink", "ndmz", "admitted", "overlay"}
+    await_that("IPv6 in ndmz", lambda: not reasons(node).keys() & {"ndmz", "farm", "network"})
+    assert reasons(node) == {"node": "everything is as it should be"}
+    assert "home" in says(node, "why", "home")
+    assert "did you mean 'home'?" in fails(node, Exit.NOT_FOUND, "why", "hone")
+
+
+@pytest.fixture(scope="module")
+def pair(shared_world: World) -> Iterator[Living]:
+    farm = build_farm(shared_world, PAIR)
+    farm.nodes["n2"].write(AS_FOUND, json.dumps(snapshot(farm.nodes["n2"])))
+    living = power_on(farm)
+    yield living
+    living.kill_controller()
+
+
+def snapshot(node: Node) -> dict[str, object]:
+    """What zosnet may change on a node, but for its own directories on the disk."""
+    links = json.loads(node.output("ip", "-j", "-d", "address", "show"))
+    return {
+        "links": {link["ifname"]: ["UP" in link["flags"], link["address"]] for link in links},
+        "addresses": {link["ifname"]: link["addr_info"] for link in links},
+        "ipv6": node.script("cd /proc/sys/net/ipv6/conf; grep . */disable_ipv6 | sort"),
+        "namespaces": node.output("ip", "netns"),
+        "processes": [
+            args
+            for args in processes(node).values()
+            if "zosnet-agent" in args or "wireguard" in args
+        ],
+        "files": node.script("find /run/zosnet /etc/netns /etc/zinit || true"),
+        "name servers": node.path("/etc/resolv.conf").read_text(),
+    }
+
+
+def members(pair: Living) -> dict[str, dict[str, Any]]:
+    rows = programs.ncadm(pair.farm.controller, "member", "list", programs.NETWORK.name)
+    return {row["name"]: row for row in rows}
+
+
+def test_who_leaves_gives_its_addresses_back_and_may_join_again(pair: Living) -> None:
+    n2 = pair.node("n2")
+    before, place = members(pair), pair.views()["n2"].namespace
+    assert says(n2, "leave", "home") == "left network home\n"
+    assert "this node is not in it" in fails(n2, Exit.NOT_FOUND, "leave", "home")
+    late = fails(n2, Exit.NOT_CONVERGED, "wait", "overlay", "--timeout", "0")
+    assert "cannot wait longer for overlay: " in late
+    await_that("the controller to hear it", lambda: not members(pair)["n2"]["joined"])
+    away = members(pair)
+    await_that("the namespace to go", lambda: place not in n2.output("ip", "netns"))
+    await_that("n1 to be told", lambda: not pair.status("n1")["networks"][0]["peers"])
+    await_that("n2 to know", lambda: "network" not in reasons(n2))
+
+    assert len(before["n2"]["ip"]) == 2
+    assert away["n2"]["ip"] == []
+    assert away["n1"] == before["n1"] | {"last_seen": away["n1"]["last_seen"]}
+    assert not [args for args in processes(n2).values() if "wireguard-go" in args]
+    assert list(n2.path("/etc/netns").iterdir()) == []
+    assert item(n2)["networkd"]["networks"] == []
+    assert "is in no network" in fails(
+        n2, Exit.NOT_CONVERGED, "wait", "first_ping", "--timeout", "0"
+    )
+
+    programs.give_join_string(pair.farm.controller, n2, programs.NETWORK, transit=False)
+    joining = says(n2, "join", programs.JOIN_FILE)
+    waited = says(n2, "wait", "overlay")
+    back = {address.partition("/")[0] for address in members(pair)["n2"]["ip"]}
+    assert joining.startswith("joining farm ")
+    assert waited.startswith("overlay after ")
+    assert back == set(pair.views()["n2"].overlay)
+    assert pair.await_answers(10) < 10
+
+
+def test_a_reset_leaves_nothing_but_the_nodes_own_key_and_it_comes_up_again(pair: Living) -> None:
+    n2 = pair.node("n2")
+    before = members(pair)["n2"]
+    found = json.loads(n2.path(AS_FOUND).read_text())
+    taken = snapshot(n2)
+    assert "nobody is here to ask" in fails(n2, Exit.USAGE, "reset")
+    said = says(n2, "reset", "--yes")
+
+    assert "NIC eth1 is home" in said
+    assert snapshot(n2) == found
+    differing = [key for key, found in found.items() if taken[key] != found]
+    assert differing == list(taken)  # the control: each of them would show what is left
+    assert reasons(n2) == {"uplink": "zosnet has not started since power-on"}
+    assert says(n2, "reset", "--yes") == "nothing of zosnet was here\n"
+
+    # By hand, without a supervisor: networkd is the operator's, so reset does not end it.
+    booted = n2.run("zosnet-agent", "internet", "--supervisor", "none")
+    networkd = n2.spawn("zosnet-agent", "networkd", log=n2.log("networkd"))
+    says(n2, "wait", "first_ping")
+    refused = fails(n2, Exit.CONFLICT, "reset", "--yes")
+    pid = pair.status("n2")["pid"]
+    networkd.terminate()
+    networkd.wait(10)
+    says(n2, "reset", "--yes")
+
+    assert booted.returncode == 0
+    assert f"kill {pid}\n" in refused
+    assert snapshot(n2) == found
+    assert "they run now" in says(n2, "install")
+    says(n2, "wait", "first_ping")
+    assert pair.await_answers(20) < 20
+    assert members(pair)["n2"]["ip"] == before["ip"]
