@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Any
 
 import msgspec
@@ -22,6 +21,7 @@ from agent.control_server import Handler, serve_control
 from agent.enrol.runner import Enrolment
 from agent.enrol.store import Keys
 from agent.identity import Identity, load_identity
+from agent.ndmz.policy import add_site
 from agent.ndmz.runner import Ndmz
 from agent.overlay.runner import Overlay
 from agent.status import PATH, PHASES, DaemonStatus, load_status
@@ -58,7 +58,7 @@ class _Node:
         self._identity = identity
         self._clock = FlooredClock(STATE / "clock")
         self._steps_clock = config.clock == "step"
-        self._sites: set[IPAddress] = set()
+        self._sites: tuple[IPAddress, ...] = ()
         self._said = b""
         before = load_status()
         self._seconds = dict(before.seconds) if before is not None else {}
@@ -129,11 +129,7 @@ class _Node:
             log.warning("system clock set forward to the controller's time")
 
     def _observe(self, address: str) -> None:
-        try:
-            self._sites.add(ip_address(address))
-        except ValueError:
-            log.debug("outside address ignored", extra={"address": address})
-            return
+        self._sites = add_site(self._sites, address)
         self._ndmz.observe_site(self._sites)
 
     async def _keep_clock(self) -> None:

@@ -73,8 +73,8 @@ def open_writer(path: Path, *, check: bool = True) -> Connection:
         if check:
             _quick_check(connection, path)
         _check_schema(connection, path)
-    except DriverError as error:
-        raise damaged(path, str(error.orig)) from error
+    except (DriverError, ValueError) as error:
+        raise damaged(path, str(getattr(error, "orig", error))) from error
     return connection
 
 
@@ -141,6 +141,8 @@ def _quick_check(connection: Connection, path: Path) -> None:
 def _check_schema(connection: Connection, path: Path) -> None:
     with connection.begin():
         schema = int(read_meta(connection, "schema") or b"0")
+        for table in SQLModel.metadata.sorted_tables:  # quick_check does not read their columns
+            connection.execute(select(table).limit(1)).all()
     if schema != SCHEMA:
         raise DatabaseError(
             f"cannot use {path}: its schema is {schema}, this program knows {SCHEMA}",

@@ -20,6 +20,7 @@ from controller.membership import JoinedLater
 from controller.netmap import encode_piece
 from controller.publish import finish
 from controller.push import Push
+from controller.rates import CLASH, COSTS, Rates
 from controller.refusal import RefusedError
 from controller.registry import Registry
 from controller.sessions import Sessions, Watch
@@ -67,12 +68,14 @@ class Request:
     routing: bytes
     key: bytes  # of the node, or of the token
     message: TokenRequest | NodeRequest
+    who: str | bytes  # whose purse it is paid from
     observed: str = ""
 
 
 class Desk:
     def __init__(self, registry: Registry, sessions: Sessions, push: Push) -> None:
         self.registry, self.sessions, self.push = registry, sessions, push
+        self.rates = Rates()
         self.counts: Counter[str] = Counter()
         self._waiting: deque[Request] = deque()
         self._deferred: list[Request] = []
@@ -85,16 +88,22 @@ class Desk:
     def take(self, routing: bytes, frame: Any, now: float) -> bytes | None:
         """Queue a frame; or the answer, when it gets one at once."""
         user = frame.get("User-Id") if frame else ""
+        who = _payer(routing, user)
+        if not self.rates.may_speak(who, now):
+            self.counts["flood"] += 1
+            return None
         try:
             request = _decode(routing, user, frame)
         except MessageError as error:
             self.counts["nonsense"] += 1
+            self.rates.spend(who, 1.0, now)
             log.debug("frame dropped", extra={"user": user[:10], "reason": str(error)})
             return None
-        self.counts[type(request.message).__name__.lower()] += 1
-        session = self.sessions.hear(request.key, routing, now)
+        kind = type(request.message).__name__.lower()
+        self.counts[kind] += 1
+        self.sessions.hear(request.key, routing, now)
         number = getattr(request.message, "id", None)
-        too_fast = session is not None and not self.sessions.allow(session, now)
+        too_fast = not self.rates.spend(who, COSTS.get(kind, 1.0), now)
         if number is not None and (too_fast or len(self._waiting) >= WAITING_MAX):
             self.counts["busy"] += 1
             return encode(_busy(number))
@@ -113,18 +122,13 @@ class Desk:
         for request, outcome in zip(writing, outcomes, strict=True):
             self._follow(request, outcome, now_ms, now)
             answers.append((request.routing, self._encode(outcome, now_ms)))
-        for request in requests:
-            if not isinstance(request.message, Writing):
-                frame = self._read(request, now_ms, now)
-                if frame is not None:
-                    answers.append((request.routing, frame))
-        return answers
+        reading = [r for r in requests if not isinstance(r.message, Writing)]
+        return answers + self._read_all(reading, now_ms, now)
 
     def answer_deferred(self, now_ms: int, now: float) -> list[tuple[bytes, bytes]]:
         """Rows for newcomers, once those who were there have been told of them."""
         deferred, self._deferred = self._deferred, []
-        frames = ((r.routing, self._read(r, now_ms, now)) for r in deferred)
-        return [(routing, frame) for routing, frame in frames if frame is not None]
+        return self._read_all(deferred, now_ms, now)
 
     def transact(self, do: Callable[[Work], T], now_ms: int, now: float) -> T:
         """Everything `do` puts, in one transaction. Raises what `do` raises, and ClashError."""
@@ -137,7 +141,7 @@ class Desk:
             self.commit()
         except DBAPIError as error:
             self._undo()
-            raise _storage_error(error) from error
+            raise storage_error(error) from error
         except BaseException:
             self._undo()
             raise
@@ -168,7 +172,9 @@ class Desk:
             if len(requests) == 1:
                 return [self._alone(requests[0], error, now_ms, now)]
             log.info("batch taken apart", extra={"size": len(requests), "reason": str(error)})
-        return [self._write([request], now_ms, now)[0] for request in requests]
+        half = len(requests) // 2  # one that clashes costs the others some commits, not one each
+        first = self._write(requests[:half], now_ms, now)
+        return first + self._write(requests[half:], now_ms, now)
 
     def _alone(self, request: Request, error: Exception, now_ms: int, now: float) -> Outcome:
         """A message that failed by itself: once more when it clashed, then it is refused."""
@@ -182,6 +188,7 @@ class Desk:
             return self.transact(lambda work: self._handle_all(work, [request]), now_ms, now)[0]
         except ClashError as clash:
             log.warning("message clashes", extra={"reason": str(clash)})
+            self.rates.fine(request.who, CLASH, now)
             return RefusedError(
                 Code.CONFLICT, "cannot do this: another member has the same key or address"
             ).reply(number)
@@ -226,6 +233,12 @@ class Desk:
                 self._watch(request, message.network, message.revision, now)
             case _:
                 pass
+
+    def _read_all(
+        self, requests: Sequence[Request], now_ms: int, now: float
+    ) -> list[tuple[bytes, bytes]]:
+        frames = ((r.routing, self._read(r, now_ms, now)) for r in requests)
+        return [(routing, frame) for routing, frame in frames if frame is not None]
 
     def _read(self, request: Request, now_ms: int, now: float) -> bytes | None:
         """What needs no transaction."""
@@ -272,16 +285,20 @@ class Desk:
         return watch
 
     def _encode(self, outcome: Outcome, now_ms: int) -> bytes:
-        if isinstance(outcome, JoinedLater):
+        if not isinstance(outcome, JoinedLater):
+            return encode(outcome)
+        try:
             return encode(membership.joined(self.registry, outcome, now_ms))
-        return encode(outcome)
+        except RefusedError as refusal:  # it left again in the same batch
+            return encode(refusal.reply(outcome.id))
 
 
 class StorageFullError(RefusedError):
     """The disk is full: nothing was written, and reading goes on."""
 
 
-def _storage_error(error: DBAPIError) -> CannotError:
+def storage_error(error: DBAPIError) -> CannotError:
+    """What a failed statement means: StorageFullError, or that the controller cannot go on."""
     code = getattr(error.orig, "sqlite_errorcode", 0)
     if code == _SQLITE_FULL:
         return StorageFullError(Code.BUSY, "cannot store this: the disk is full", retry_after=30.0)
@@ -297,10 +314,17 @@ def _decode(routing: bytes, user: str, frame: Any) -> Request:
     if user.startswith("n:"):
         message = decode_node_request(frame.bytes)
         observed = frame.get("Peer-Address") if isinstance(message, Hello) else ""
-        return Request(routing, bytes.fromhex(user[2:]), message, observed.removeprefix("::ffff:"))
+        observed = observed.removeprefix("::ffff:").partition("%")[0]
+        return Request(routing, bytes.fromhex(user[2:]), message, _payer(routing, user), observed)
     if user.startswith("t:"):
-        return Request(routing, bytes.fromhex(user[2:]), decode_token_request(frame.bytes))
+        key = bytes.fromhex(user[2:])
+        return Request(routing, key, decode_token_request(frame.bytes), _payer(routing, user))
     raise MessageError("not two parts" if not user else "a key of an unknown kind")
+
+
+def _payer(routing: bytes, user: str) -> str | bytes:
+    """A node, with all its connections; of those who share a token, each connection."""
+    return routing if user.startswith("t:") else user
 
 
 def _id_of(request: Request) -> int:

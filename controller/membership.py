@@ -155,11 +155,16 @@ def piece(registry: Registry, key: bytes, message: FetchRows) -> Piece:
 
 
 def joined(registry: Registry, later: JoinedLater, now_ms: int) -> Joined:
-    """After the commit."""
+    """After the commit. Raises RefusedError when it left again in the same batch."""
     netmap = registry.netmap(later.number)
+    network_id = registry.network_id(later.number)
+    if later.key not in netmap.entries:
+        raise RefusedError(
+            Code.NOT_FOUND, f"cannot join network {network_id}: this node has left it since"
+        )
     return Joined(
         id=later.id,
-        network=registry.network_id(later.number),
+        network=network_id,
         time_ms=now_ms,
         settings=registry.settings(later.number),
         membership=netmap.entries[later.key].signed,

@@ -8,6 +8,7 @@ import logging
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from controller import keyring
 from controller.config import Config
@@ -33,7 +34,11 @@ def open_registry(settings: Config, *, check: bool = True) -> Registry:
         entry = keyset.controllers[0]
         if wanted != (keyset.signers[0], entry.key, entry.endpoints):
             signed = _renew_keyset(connection, keys, keyset, endpoints) or signed
-    return Registry(connection, keys, keyset=signed, endpoints=endpoints, now_ms=wall_ms())
+    try:
+        return Registry(connection, keys, keyset=signed, endpoints=endpoints, now_ms=wall_ms())
+    except (DBAPIError, ValueError) as error:
+        said = str(getattr(error, "orig", error))
+        raise damaged(settings.database, f"a row cannot be read: {said}") from error
 
 
 def _read_keyset(connection: Connection, keys: Keyring, settings: Config) -> tuple[Signed, Keyset]:

@@ -4,9 +4,11 @@ Everything in here can be built from the database and is, when it is first asked
 after a commit (`absorb`), and what a failed batch may have spoilt is thrown away (`distrust`).
 """
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, select
 
 from controller import audit, model
@@ -18,8 +20,11 @@ from controller.records import Assignment, Floor, Member, Network, Pool
 from controller.relays import Reach, choose_relays, reach_of
 from controller.statement import live_floors, settings_of, sign_membership, sign_state
 from controller.work import Work
-from protocol.messages import Settings
-from protocol.signed import Signed
+from protocol.messages import Row, Settings
+from protocol.signed import Signed, StatementError, read_unverified
+from protocol.statements import Membership
+
+log = logging.getLogger(__name__)
 
 
 class Registry:
@@ -126,9 +131,16 @@ class Registry:
             member = Member(*values)
             if member.visible:
                 address = f"{member.node:010x}"
-                entries.append(
-                    self.make_entry(number, key, address, member, held.get(member.node, []))
-                )
+                try:
+                    mine = held.get(member.node, [])
+                    entry = self.make_entry(number, key, address, member, mine)
+                    check_entry(entry)
+                    entries.append(entry)
+                except (ValueError, TypeError, StatementError) as error:
+                    log.error(  # noqa: TRY400  # the reason says all
+                        "damaged member left out",
+                        extra={"network": network.name, "member": address, "reason": error},
+                    )
             elif member.revision > network.purged:
                 gone.append((key, member.revision))
         relays = choose_relays({entry.key: entry.reach for entry in entries})
@@ -136,6 +148,12 @@ class Registry:
         floors = live_floors((Floor(*row) for row in rows), self._started_ms)
         state = self.sign_state(network, relays, floors)
         return Netmap(network, entries, gone, relays=relays, floors=floors, state=state)
+
+
+def check_entry(entry: Entry) -> None:
+    """Raises ValueError or StatementError: one such row would make a whole frame unreadable."""
+    read_unverified(entry.signed, Membership)
+    msgspec.msgpack.decode(entry.encoded, type=Row)
 
 
 def reach(member: Member) -> Reach:

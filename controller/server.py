@@ -10,15 +10,16 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import zmq
 from sqlalchemy import bindparam
+from sqlalchemy.exc import DBAPIError
 
 from controller import sockets
 from controller.config import Config, NetworkConfig
-from controller.desk import BATCH, Desk
+from controller.desk import BATCH, Desk, StorageFullError, storage_error
 from controller.model import NODE
 from controller.push import Push
 from controller.registry import Registry
@@ -30,6 +31,7 @@ from controller.verbs.office import Office
 from controller.zap import Zap
 from protocol.messages import Ping, encode
 from runtime.clock import wall_ms
+from runtime.failure import CannotError, Exit
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +107,7 @@ class Server:
                 self.turn(wall_ms(), time.monotonic())
             while self.desk.waiting:
                 self._reply(self.desk.work_off(wall_ms(), time.monotonic()))
-            self._keep_seen()
+            self._unless_full(self._keep_seen)
         finally:
             self.close()
 
@@ -178,19 +180,38 @@ class Server:
             heard_ms = now_ms - int((now - session.heard) * 1000)
             self.desk.seen[session.node] = (heard_ms, session.observed)
             self.sessions.end(session.key)
+        if not self._zap.alive:
+            raise CannotError(
+                "cannot let anybody connect: the thread that decides it has ended",
+                hint="see the log before this; started again, the controller goes on",
+                code=Exit.INTERNAL,
+            )
         if now >= self._keep_at:
             self._keep_at = now + KEEP_SEEN_EACH
-            self._keep_seen()
+            self.desk.rates.sweep(now)
+            self._unless_full(self._keep_seen)
         if now >= self._purge_at:
             self._purge_at = now + PURGE_EACH
-            purge(self.registry, now_ms)
+            self._unless_full(lambda: purge(self.registry, now_ms))
+
+    def _unless_full(self, keep: Callable[[], object]) -> None:
+        """Housekeeping can wait until the disk has room again."""
+        try:
+            keep()
+        except DBAPIError as error:
+            self.registry.connection.rollback()
+            reason = storage_error(error)
+            if not isinstance(reason, StorageFullError):
+                raise reason from error
+            log.error("cannot store", extra={"reason": str(reason)})  # noqa: TRY400
 
     def _keep_seen(self) -> None:
         """When and from where nodes were last heard: lazily, all at once."""
-        seen, self.desk.seen = self.desk.seen, {}
+        seen = self.desk.seen
         for session in self.sessions:
             seen[session.node] = (wall_ms(), session.observed)
         if seen:
             rows = [{"node": n, "at": at, "from": where} for n, (at, where) in seen.items()]
             self.registry.connection.execute(_SEEN, rows)
             self.registry.connection.commit()
+            seen.clear()

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 
 PING_AFTER = 10.0  # seconds of silence
 DEAD_AFTER = 20.0
-RATE = 100.0  # requests a second and node, for long
-BURST = 400.0
 
 
 @dataclass(slots=True)
@@ -32,8 +30,6 @@ class Session:
     heard: float
     pinged: bool = False
     watches: dict[int, Watch] = field(default_factory=dict)
-    allowance: float = BURST
-    allowed_at: float = 0.0
 
 
 class Sessions:
@@ -53,7 +49,7 @@ class Sessions:
     def begin(self, key: bytes, routing: bytes, node: int, observed: str, now: float) -> Session:
         """A node said hello; what an older connection of it held is forgotten."""
         self.end(key)
-        session = Session(key, routing, node, observed, heard=now, allowed_at=now)
+        session = Session(key, routing, node, observed, heard=now)
         self._all[key] = session
         return session
 
@@ -71,16 +67,6 @@ class Sessions:
         session.heard, session.pinged = now, False
         self._all.move_to_end(key)
         return session
-
-    def allow(self, session: Session, now: float) -> bool:
-        """Whether one more request is within this node's rate."""
-        gained = (now - session.allowed_at) * RATE
-        session.allowance = min(BURST, session.allowance + gained)
-        session.allowed_at = now
-        if session.allowance < 1.0:
-            return False
-        session.allowance -= 1.0
-        return True
 
     def watch(self, session: Session, number: int, revision: int) -> Watch:
         """The node said which revision it holds; from now on it is pushed what is above."""

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import zmq
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from controller.database import open_reader
 from controller.model import MEMBER, NODE, TOKEN
@@ -77,6 +76,10 @@ class Zap:
         self._thread = threading.Thread(target=self._serve, name="zap", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def join(self) -> None:
         self._thread.join(5.0)
 
@@ -91,9 +94,10 @@ class Zap:
                 request = self._socket.recv_multipart()
                 try:
                     reply = answer(request, look_up)
-                except SQLAlchemyError:
+                except Exception:
+                    # 300: the client tries again; to 400 and 500 it would say "denied"
                     log.exception("cannot look up a key")
-                    reply = [b"1.0", request[1], b"500", b"try again", b"", b""]
+                    reply = [b"1.0", request[1], b"300", b"try again", b"", b""]
                 if reply[2] != b"200":
                     self.refused += 1
                     log.debug("connection refused", extra={"reason": reply[3].decode()})

@@ -16,6 +16,7 @@ from pathlib import Path
 from runtime import files
 
 SAVE_EACH = 60.0  # seconds
+LAST_MS = 4_102_444_800_000  # the year 2100; nobody who is right says a later time
 
 
 def wall_ms() -> int:
@@ -72,7 +73,9 @@ class FlooredClock:
         return self._known
 
     def learn(self, authenticated_ms: int) -> None:
-        """Take the controller's time: forward only."""
+        """Take the controller's time: forward only, as the floor is for good."""
+        if authenticated_ms > LAST_MS:
+            return
         self._known = max(self.now_ms(), authenticated_ms)
         self._trusted = True
 
@@ -90,6 +93,7 @@ class FlooredClock:
 
     def _saved(self) -> int:
         try:
-            return int(self._path.read_bytes())
+            saved = int(self._path.read_bytes())
         except (FileNotFoundError, ValueError):
             return 0
+        return saved if 0 < saved <= LAST_MS else 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from agent.ndmz.guard import UPLINK4, UPLINK6, is_internet
 from netns.values import Address, IPAddress, IPNetwork, Link, Route, Scope
@@ -15,6 +15,7 @@ PUBLIC_DNS: tuple[IPAddress, ...] = (
     IPv6Address("2620:fe::fe"),
     IPv6Address("2606:4700:4700::1111"),
 )
+MAX_SITES = 8
 MAX_SERVERS = 3  # more are ignored (resolv.conf(5), MAXNS)
 
 
@@ -98,6 +99,19 @@ def is_reachable(address: IPAddress, facts: Facts) -> bool:
         and address not in facts.gateways
         and not any(address in net for net in facts.own if net.version == address.version)
     )
+
+
+def add_site(known: Sequence[IPAddress], text: str) -> tuple[IPAddress, ...]:
+    """The site's outside addresses with one more, as a controller said it; the newest few.
+
+    What is no address is left out, and so is a scope (`fe80::1%…`): Python takes any text for one,
+    and addresses become part of the guard's text.
+    """
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return tuple(known)
+    return (*(a for a in known if a != address), address)[-MAX_SITES:]
 
 
 def render_resolv_conf(servers: Iterable[IPAddress]) -> str:

@@ -4,6 +4,8 @@ import argparse
 import logging
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from controller import config
 from controller.database import Lock
 from controller.opening import open_registry
@@ -44,7 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
                 "networks": len(registry.networks),
             },
         )
-        server.run()
+        try:
+            server.run()
+        except DBAPIError as error:
+            raise CannotError(
+                f"cannot use {settings.database}: {error.orig}",
+                hint="stop it and look: zosnet-controller check",
+                code=Exit.PROBLEMS,
+            ) from error
         registry.connection.close()
         log.info("controller stopped")
     finally:

@@ -42,7 +42,7 @@ def answer(office: Office, frame: bytes, now_ms: int, now: float) -> bytes:
     """The encoded answer; no frame makes it raise, but a database that cannot be written."""
     try:
         call = decode_call(frame)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         said = f"cannot understand this request: {error}"
         return encode_admin(Failed(0, Exit.USAGE, said, "ncadm and controller differ in version?"))
     office.now_ms, office.now = now_ms, now

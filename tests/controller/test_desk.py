@@ -8,17 +8,21 @@ from sqlalchemy.exc import OperationalError
 from controller import desk as module
 from controller import membership
 from controller.desk import WAITING_MAX
+from controller.rates import BURST, COSTS, DEBT
 from controller.records import sixteen
 from protocol.messages import (
+    WIRE_VERSION,
     Admit,
     Code,
     Done,
+    Hello,
     Join,
     Joined,
     Leave,
     Ping,
     Pong,
     Refused,
+    Welcome,
     encode,
 )
 from runtime.failure import CannotError
@@ -211,18 +215,63 @@ def test_nonsense_is_counted_and_dropped(house: House, frame: bytes) -> None:
     assert house.desk.counts["nonsense"] == 1
 
 
-def test_too_many_requests_of_one_node_are_told_to_come_later(house: House) -> None:
+def test_too_many_requests_of_one_node_are_told_to_come_later_and_then_nothing(
+    house: House,
+) -> None:
     guest = house.enrol(house.network())
+    house.later(10)
     house.sent.clear()
     for _ in range(600):
         house.take(f"n:{guest.key.hex()}", guest.routing, Ping(house.number()))
         house.work()
     busy = [r for _, r in house.sent if isinstance(r, Refused)]
 
-    assert 150 <= len(busy) <= 250
+    assert len(busy) == DEBT
     assert {r.code for r in busy} == {Code.BUSY}
+    assert house.desk.counts["flood"] == 600 - BURST - DEBT
     house.later(3)
     assert isinstance(house.ask(guest, Ping(house.number())), Pong)
+
+
+def test_a_new_hello_or_line_buys_no_more_requests(house: House) -> None:
+    guest = house.enrol(house.network())
+    house.sent.clear()
+    for number in range(300):
+        hello = Hello(house.number(), WIRE_VERSION, "n1", "0.1.0", "linux", 1, 0)
+        house.take(f"n:{guest.key.hex()}", b"line %d" % number, hello)
+        house.work()
+    welcomed = [r for _, r in house.sent if isinstance(r, Welcome)]
+
+    assert len(welcomed) <= BURST / COSTS["hello"]
+
+
+def test_of_those_who_share_a_token_each_has_its_own_rate(house: House) -> None:
+    house.network()
+    token = house.token(uses=10)
+    for _ in range(1000):
+        house.take(f"t:{token.hex()}", b"greedy", Ping(house.number()))
+        house.work()
+    house.sent.clear()
+    house.take(*admit_frame(house, token, house.guest()))
+    house.work()
+
+    assert isinstance(house.sent[-1][1], Done)
+
+
+def test_a_node_that_joins_and_leaves_in_one_batch_is_told_both(house: House) -> None:
+    network = house.network()
+    guest, other = house.enrol(network), house.enrol(network, name="n2")
+    house.sent.clear()
+    user = f"n:{guest.key.hex()}"
+    join = Join(house.number(), network, guest.wireguard, ("192.0.2.9:5",), (4,), 51820)
+    for message in (join, Leave(house.number(), network)):
+        house.take(user, guest.routing, message)
+    house.work()
+    joined, left = [reply for routing, reply in house.sent if routing == guest.routing and reply.id]
+
+    assert code(joined) == Code.NOT_FOUND
+    assert isinstance(left, Done)
+    assert isinstance(house.ask(other, Ping(house.number())), Pong)
 
 
 def test_what_waits_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

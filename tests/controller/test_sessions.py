@@ -1,6 +1,6 @@
-"""Who is connected, who is silent, and who asks too much."""
+"""Who is connected, and who is silent."""
 
-from controller.sessions import BURST, DEAD_AFTER, PING_AFTER, RATE, Sessions
+from controller.sessions import DEAD_AFTER, PING_AFTER, Sessions
 
 
 def test_only_silent_sessions_are_pinged_once_and_end_later() -> None:
@@ -59,13 +59,3 @@ def test_an_acknowledgement_never_leaves_the_sent_mark_behind() -> None:
 
     assert sessions.watch(session, 1, 7).sent == 9
     assert sessions.watch(session, 1, 12).sent == 12
-
-
-def test_a_node_has_its_rate() -> None:
-    sessions = Sessions()
-    session = sessions.begin(b"n", b"r", 1, "", 0.0)
-    allowed = sum(sessions.allow(session, 0.0) for _ in range(1000))
-    later = sum(sessions.allow(session, 2.0) for _ in range(1000))
-
-    assert allowed == BURST
-    assert later == 2 * RATE

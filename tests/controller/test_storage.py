@@ -10,9 +10,11 @@ from controller.cli.init import create
 from controller.config import Config
 from controller.database import DatabaseError, Lock, open_reader, open_writer
 from controller.keyring import KeyFileError
+from controller.model import MEMBER
 from controller.opening import open_registry
-from protocol.signed import open_signed, signer_id
-from protocol.statements import Keyset
+from protocol.messages import Rows
+from protocol.signed import open_signed, read_unverified, signer_id
+from protocol.statements import Keyset, Membership
 from runtime.failure import CannotError, Exit
 from tests.controller.house import ENDPOINT, House
 
@@ -151,6 +153,38 @@ def test_a_torn_page_is_called_damaged(tmp_path: Path) -> None:
 
     with pytest.raises(DatabaseError, match="damaged"):
         open_registry(house.config)
+
+
+def test_a_damaged_table_is_called_damaged(config: Config) -> None:
+    """What one flipped bit does to a column's name: quick_check finds nothing wrong with it."""
+    open_registry(config).connection.close()  # the control
+    with sqlite3.connect(config.database) as database:
+        database.execute("ALTER TABLE revocation RENAME COLUMN serial TO serhal")
+    database.close()
+
+    with pytest.raises(DatabaseError, match="damaged"):
+        open_registry(config)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("wireguard", b"short"), ("families", "/"), ("not_after", "never")]
+)
+def test_a_damaged_member_is_left_out_and_the_others_stay(
+    house: House, column: str, value: object
+) -> None:
+    network = house.network()
+    good, bad = house.enrol(network), house.enrol(network, name="n2")
+    connection = house.registry.connection
+    with connection.begin():
+        connection.execute(MEMBER.update().where(MEMBER.c.name == "n2").values({column: value}))
+    house.reopen()
+    house.hello(good)
+    rows = house.fetch(good, network)
+
+    assert isinstance(rows, Rows)
+    keys = [read_unverified(row.membership, Membership).node for row in rows.rows]
+    assert keys == [good.key]
+    assert bad.key != good.key
 
 
 def test_a_database_of_another_schema_is_refused(config: Config) -> None:

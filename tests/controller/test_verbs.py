@@ -259,3 +259,9 @@ def test_no_verb_leaves_a_transaction_open(house: House) -> None:
         house.call(verb, network="home", member="n1")
 
         assert not house.registry.connection.in_transaction(), verb
+
+
+def test_a_request_nested_without_end_is_a_usage_error(house: House) -> None:
+    frame = b"\x94\xa4call\x01\xa4x.yz\x81\xa1a" + b"\x91" * 100_000 + b"\x01"
+
+    assert failed(decode_answer(answer(house.office, frame, 0, 0.0))).code == Exit.USAGE

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from controller import sockets
 from controller.database import open_reader
-from controller.zap import answer, user_id
+from controller.zap import Zap, answer, user_id
 from tests.controller.house import House
 
 
@@ -94,3 +96,21 @@ def test_anything_else_is_refused_without_a_look(wrong: list[bytes]) -> None:
 @given(st.lists(st.binary(max_size=40), max_size=9))
 def test_no_request_makes_it_fail(frames: list[bytes]) -> None:
     assert answer(frames, lambda _key: "")[2] in (b"400", b"500")
+
+
+def test_a_look_up_that_fails_asks_the_client_to_come_again(house: House) -> None:
+    """400 and 500 mean "denied" to a client: it would throw its token away."""
+    context = sockets.new_context()
+    house.config.database.with_name("other.db").touch()  # has no tables
+    zap = Zap(context, house.config.database.with_name("other.db"), lambda: 0)
+    with context.socket(zmq.REQ) as asker:
+        asker.connect(sockets.ZAP_ENDPOINT)
+        for _ in range(2):
+            asker.send_multipart(request(b"k" * 32))
+            reply = asker.recv_multipart()
+            assert (reply[1], reply[2]) == (b"7", b"300")
+    assert zap.alive
+    context.term()
+    zap.join()
+
+    assert not zap.alive

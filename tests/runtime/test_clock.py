@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.clock import FlooredClock, boot_ms, wall_ms
+from runtime.clock import LAST_MS, FlooredClock, boot_ms, wall_ms
 
 MINUTE = 60_000
 NOON = 1_800_000_000_000
@@ -85,6 +85,16 @@ def test_authenticated_time_moves_it_forward_only_and_goes_on(machine: Machine) 
     machine.pass_(1000)
 
     assert clock.now_ms() == NOON + MINUTE + 1000
+
+
+def test_a_time_that_nobody_lives_to_see_is_not_taken_for_good(machine: Machine) -> None:
+    clock = machine.clock()
+    for absurd in (2**53, 2**63, LAST_MS + 1):
+        clock.learn(absurd)
+    assert (clock.now_ms(), clock.trusted) == (NOON, False)
+    machine.path.write_bytes(b"%d\n" % 2**53)
+
+    assert machine.clock().now_ms() == NOON
 
 
 def test_stepping_the_system_clock_counts_what_was_learnt_once(machine: Machine) -> None:

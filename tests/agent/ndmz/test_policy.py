@@ -1,8 +1,16 @@
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
-from agent.ndmz.policy import PUBLIC_DNS, Facts, choose_dns, read_facts, render_resolv_conf
-from netns.values import Address, Link, Route
+from agent.ndmz.policy import (
+    MAX_SITES,
+    PUBLIC_DNS,
+    Facts,
+    add_site,
+    choose_dns,
+    read_facts,
+    render_resolv_conf,
+)
+from netns.values import Address, IPAddress, Link, Route
 
 
 def link(index: int, name: str) -> Link:
@@ -135,3 +143,20 @@ def test_resolv_conf_names_each_server_once() -> None:
 
     assert lines[1:3] == ["nameserver 9.9.9.9", "nameserver 2620:fe::fe"]
     assert lines[0].startswith("#")
+
+
+def test_a_site_is_an_address_and_nothing_that_a_controller_writes_behind_it() -> None:
+    known = add_site((), "203.0.113.9")
+    known = add_site(known, "fe80::1% }\nadd rule inet zosnet_ndmz outward accept #")
+    known = add_site(known, "1.2.3.4 }")
+
+    assert [str(address) for address in known] == ["203.0.113.9", "fe80::1"]
+
+
+def test_only_the_newest_sites_are_kept() -> None:
+    known: tuple[IPAddress, ...] = ()
+    for number in [*range(20), 15]:
+        known = add_site(known, f"203.0.113.{number}")
+
+    assert [str(a) for a in known[-2:]] == ["203.0.113.19", "203.0.113.15"]
+    assert len(known) == MAX_SITES

@@ -140,6 +140,17 @@ def test_a_device_is_read_as_it_is_told(tmp_path: Path) -> None:
     assert reading.stats == {KEY: PeerStat(1790000000.5, 20, 10), other: PeerStat(None, 0, 0)}
 
 
+def test_a_peer_that_speaks_from_a_link_local_address_has_no_endpoint_to_keep(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "w.sock"
+    answer = ANSWER.replace("192.0.2.1:4500", "[fe80::7%zos]:4500").encode()
+    reading, _ = serve(path, answer, lambda: uapi.read(path))
+
+    assert isinstance(reading, Reading)
+    assert reading.device.peers[KEY].endpoint is None
+
+
 def test_an_error_has_the_number_that_the_device_gave(tmp_path: Path) -> None:
     path = tmp_path / "w-1.sock"
 
