@@ -356,7 +356,7 @@ def test_two_boots_at_once_are_refused(world: World) -> None:
     second = internet(node)
 
     assert second.returncode == 4
-    assert "cannot start internet: another one is running" in second.stderr
+    assert "cannot start internet: another internet is running" in second.stderr
     assert running.poll() is None
 
 

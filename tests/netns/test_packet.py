@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address, IPv4Interface
@@ -40,7 +41,14 @@ async def cable() -> AsyncIterator[Spaces]:
                 assert link is not None
                 await netlink.set_link(link.index, up=True)
                 await netlink.replace_address(link.index, IPv4Interface(f"10.0.0.{last}/24"))
+        await spaces.run("a", answer_of, "10.0.0.2")
         yield spaces
+
+
+def answer_of(host: str) -> None:
+    """Wait until the cable carries: its first frames may be lost while it wakes up."""
+    command = f"ping -c20 -i0.1 -w5 {host} | grep -qm1 'bytes from'"
+    subprocess.run(["sh", "-c", command], check=True, timeout=10)
 
 
 async def heard(sock: socket.socket) -> list[bytes]:
