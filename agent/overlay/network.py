@@ -87,6 +87,7 @@ class Network:
         self.attached = False
         self.overlay_at: float | None = None
         self.before: frozenset[IPAddress] = frozenset()  # of those in the network before us
+        self._doubted = False  # there was somebody, and nobody was believed
         self.first_ping_at: float | None = None
         self._surface = surface
         self._runner = ResourceRunner(
@@ -99,6 +100,11 @@ class Network:
         self._loop = asyncio.get_running_loop()
         self._ensured_at = float("-inf")
         self._stored, self._stored_at = dict(self.peering.learnt), float("-inf")
+
+    @property
+    def came_first(self) -> bool:
+        """Nobody was in the network when it came up: there is no first ping to wait for."""
+        return self.overlay_at is not None and not self.before and not self._doubted
 
     def told(self) -> None:
         """`belief` or `surroundings` say something else now."""
@@ -210,8 +216,9 @@ class Network:
             around.on_link,
         )
         self.verified = verified
-        if self.overlay_at is None:
+        if self.overlay_at is None or self._doubted:
             self.before = frozenset(a for m in verified.members.values() for a in m.addresses)
+            self._doubted = not self.before and bool(verified.refusals)
         self._aim()
         return plan_peers(verified, here, self.peering.learnt)
 

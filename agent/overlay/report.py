@@ -30,7 +30,7 @@ def describe(network: Network, port: int, refused: str) -> NetworkStatus:
         attached=network.attached,
         overlay_seconds=network.overlay_at,
         first_ping_seconds=network.first_ping_at,
-        came_first=network.overlay_at is not None and not network.before,
+        came_first=network.came_first,
         problem=_problem(network, refused),
         hint=(problem.hint or "") if problem else "",
         peers=_peers(network),

@@ -50,6 +50,7 @@ def test_networkd_is_small(farm: Living) -> None:
     assert max(sizes.values()) <= MEMORY
 
 
+@pytest.mark.timeout(120)
 def test_a_rebooted_node_needs_no_controller_and_only_a_relayed_pair_needs_its_transit(
     farm: Living,
 ) -> None:
