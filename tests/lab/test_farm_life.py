@@ -132,7 +132,7 @@ def mac_of(node: Node, link: str, namespace: str = "") -> str:
 def test_a_killed_networkd_loses_no_packet_and_is_back_with_what_it_finds(farm: Living) -> None:
     n2 = farm.node("n2")
     before, place = farm.status("n2"), farm.views()["n2"].namespace
-    wireguard = wireguard_of(n2)
+    wireguard, made = wireguard_of(n2), links_of(n2, place)
     others = [address for name in ("n1", "n3") for address in farm.views()[name].overlay]
     flows = [
         n2.spawn(*n2.inside(place, *PING, address), log=n2.log(f"ping-{number}"))
@@ -146,18 +146,18 @@ def test_a_killed_networkd_loses_no_packet_and_is_back_with_what_it_finds(farm: 
     running = [flow.poll() is None for flow in flows]
     ended = [flow.wait(10) for flow in flows]
     said = [n2.log(f"ping-{number}").read_text() for number in range(len(flows) - 1)]
-    size, gap = n2.log("fetch").read_text().split()
-    print(f"networkd killed: back after {back:.2f} s; longest gap in the download {gap} s")
     after = farm.status("n2")
 
     assert all(running)  # they went on over the whole absence
     assert ended == [0] * len(flows)
+    size, gap = n2.log("fetch").read_text().split()
+    print(f"networkd killed: back after {back:.2f} s; longest gap in the download {gap} s")
     assert [re.findall(r"(\d+) packets transmitted, (\d+) received", text) for text in said] == [
         [("300", "300")]
     ] * 4
     assert float(gap) < 0.5
     assert int(size) > 300_000
-    assert wireguard_of(n2) == wireguard
+    assert (wireguard_of(n2), links_of(n2, place)) == (wireguard, made)
     assert after["seconds"] == before["seconds"]  # of its first time, not of this one
     assert after["came_first"] == before["came_first"]
 
@@ -169,6 +169,13 @@ def is_new_and_sees_all(farm: Living, name: str, before: int) -> bool:
     now = farm.status(name)
     peers = [peer for network in now["networks"] for peer in network["peers"]]
     return now["pid"] != before and len(peers) == 2 and all(p["reachable"] for p in peers)
+
+
+def links_of(node: Node, place: str) -> list[str]:
+    """By number and name, at home, in ndmz and in the network's namespace: none was made anew."""
+    spaces = [node.inside(space, "ip", "-o", "link") for space in ("ndmz", place)]
+    named = [node.output(*words) for words in (("ip", "-o", "link"), *spaces)]
+    return [line.split(": <")[0] for said in named for line in said.splitlines()]
 
 
 def wireguard_of(node: Node) -> int:
