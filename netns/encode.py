@@ -4,6 +4,7 @@
 rtnetlink.h and neighbour.h.
 """
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntFlag
@@ -28,6 +29,7 @@ _UNICAST = 1
 _ONLINK = 4
 _UP = 0x1
 _FOREVER = 0xFFFFFFFF
+_NO_LL_LEARN = 1  # BR_BOOLOPT_NO_LL_LEARN of linux/if_bridge.h, as a bit
 _NOWHERE = 255  # as the scope of a route to delete: any
 
 
@@ -76,9 +78,15 @@ def new_link(
 
 
 def new_bridge(name: str, *, mac: str | None) -> Request:
-    """A bridge that forwards from the first moment: no delay, no STP, no snooping."""
+    """A bridge that forwards from the first moment: no delay, no STP, no snooping.
+
+    Frames to 01:80:c2:00:00:xx teach it nothing: they pass no hook of nftables, so a port could
+    take any MAC by them.
+    """
     quick = ("IFLA_BR_FORWARD_DELAY", "IFLA_BR_STP_STATE", "IFLA_BR_MCAST_SNOOPING")
-    return new_link(name, "bridge", mac=mac, data=[(setting, 0) for setting in quick])
+    data: list[Attribute] = [(setting, 0) for setting in quick]
+    data.append(("IFLA_BR_MULTI_BOOLOPT", struct.pack("=II", _NO_LL_LEARN, _NO_LL_LEARN)))
+    return new_link(name, "bridge", mac=mac, data=data)
 
 
 def new_veth(

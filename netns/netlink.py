@@ -105,7 +105,9 @@ class Netlink:
         return [n for n in found if n is not None and n.link == link]
 
     async def add_bridge(self, name: str, *, role: str, mac: str | None = None) -> Link:
-        """A bridge that forwards from the first moment: no delay, no STP, no snooping."""
+        """A bridge that forwards from the first moment (no delay, no STP, no snooping), and learns
+        only from frames that nftables lets through.
+        """
         await self._clear_the_way(name)
         with _cannot(f"add bridge {name}"):
             await self._rtnl.put(encode.new_bridge(name, mac=mac), _NEW)

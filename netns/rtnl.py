@@ -29,6 +29,12 @@ from netns.encode import Flag, Noun, RefusedError, Request
 # Its import has just opened its logger for everything; at debug it says ten lines a message.
 logging.getLogger("pyroute2").setLevel(logging.WARNING)
 
+# Its list of a bridge's settings ends two before the one that we need.
+_BRIDGE = ifinfmsg.ifinfo.bridge_data
+if _BRIDGE.nla_map[-1][0] == "IFLA_BR_MCAST_MLD_VERSION":
+    _MORE = (("IFLA_BR_VLAN_STATS_PER_PORT", "uint8"), ("IFLA_BR_MULTI_BOOLOPT", "cdata"))
+    _BRIDGE.nla_map = (*_BRIDGE.nla_map, *_MORE)
+
 _NEW, _DELETE, _GET = 0, 1, 2
 _KINDS: dict[Noun, tuple[int, int, int]] = {
     Noun.LINK: (rtnl.RTM_NEWLINK, rtnl.RTM_DELLINK, rtnl.RTM_GETLINK),

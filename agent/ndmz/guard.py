@@ -114,6 +114,7 @@ _SETS = (
     (_INET, "site6", "type ipv6_addr"),
     (_INET, "allowed4", "type ipv4_addr ; flags interval"),
     (_INET, "allowed6", "type ipv6_addr ; flags interval"),
+    (_BRIDGE, "port_mac", "type ifname . ether_addr"),
     (_BRIDGE, "port4", "type ifname . ether_addr . ipv4_addr"),
     (_BRIDGE, "port6", "type ifname . ether_addr . ipv6_addr"),
     (_BRIDGE, "port_target", "typeof iifname . @th,64,128"),  # nft 1.0.6 has no icmpv6 taddr
@@ -146,6 +147,7 @@ def _elements(guard: Guard) -> dict[str, list[str]]:
     ports = sorted(guard.ports, key=lambda port: port.name)
     sources6 = [(port, address) for port in ports for address in (port.ip6, port.link_local)]
     elements = {
+        "port_mac": [f'"{port.name}" . {port.mac}' for port in ports],
         "port4": [f'"{port.name}" . {port.mac} . {port.ip4}' for port in ports],
         "port6": [f'"{port.name}" . {port.mac} . {address}' for port, address in sources6],
         "port_target": [f'"{port.name}" . 0x{int(address):032x}' for port, address in sources6],
@@ -292,6 +294,8 @@ def _masks(guard: Guard) -> tuple[Rule, ...]:
 def _port_check() -> tuple[Rule, ...]:
     """Policy drop: a port speaks with its own MAC and its own addresses, ARP and IP only.
 
+    Who sends from another's MAC would get its traffic: the bridge learns from every frame that
+    passes here (and from no others, see `netns.netlink.add_bridge`).
     The neighbour advertisement's target is checked as its source is: tonrs would believe it. The
     target stands 64 bits into the ICMPv6 message. Questions of duplicate detection pass, so that
     a workload that takes tonrs' address hears that it is taken.
@@ -300,6 +304,7 @@ def _port_check() -> tuple[Rule, ...]:
     arp = "arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply }"
     sender = "iifname . arp saddr ether . arp saddr ip @port4"
     ip6 = "ether type ip6"
+    probe = "icmpv6 type nd-neighbor-solicit iifname . ether saddr @port_mac"
     return _chain(
         _BRIDGE,
         "port_check",
@@ -307,7 +312,7 @@ def _port_check() -> tuple[Rule, ...]:
             ("port-inside", f'iifname "{BRIDGE_END}" accept'),
             ("port-arp", f"ether type arp {arp} {mac} . arp saddr ip @port4 {sender} accept"),
             ("port-ip4", f"ether type ip {mac} . ip saddr @port4 accept"),
-            ("port-dad", f"{ip6} ip6 saddr :: icmpv6 type nd-neighbor-solicit accept"),
+            ("port-dad", f"{ip6} ip6 saddr :: {probe} accept"),
             ("port-claims", f"{ip6} icmpv6 type nd-neighbor-advert {target} != @port_target drop"),
             ("port-ip6", f"{ip6} {mac} . ip6 saddr @port6 accept"),
         ),

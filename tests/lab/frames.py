@@ -66,6 +66,17 @@ def advert_claim(to: str, sender: str, source: str, claimed: str, destination: s
     return ipv6(to, sender, source, destination, message, hops=255)
 
 
+def duplicate_probe(sender: str, asked: str) -> bytes:
+    """Is `asked` somebody's? From the unspecified address, as duplicate detection asks."""
+    message = struct.pack("!BBHI", 135, 0, 0, 0) + IPv6Address(asked).packed
+    return ipv6("33:33:ff:00:00:01", sender, "::", "ff02::1:ff00:1", message, hops=255)
+
+
+def link_layer_discovery(sender: str) -> bytes:
+    """LLDP: bridges take these frames for themselves, before any firewall."""
+    return ethernet("01:80:c2:00:00:0e", sender, 0x88CC, bytes(60))
+
+
 def router_solicit(sender: str, source: str) -> bytes:
     message = struct.pack("!BBHI", 133, 0, 0, 0) + b"\x01\x01" + mac_bytes(sender)
     return ipv6("33:33:00:00:00:02", sender, source, str(_ALL_ROUTERS), message, hops=255)

@@ -201,6 +201,45 @@ def test_a_workload_cannot_take_anothers_place_at_the_gateway(home: Home) -> Non
     assert unguarded[1:] == [True, True]
 
 
+def test_a_workload_cannot_take_anothers_traffic_by_its_mac(home: Home) -> None:
+    """The bridge learns from every frame that it takes: also from those that no rule of ours sees."""
+    gateway, mac, _ = frame_ends(home)
+    other = home.node.output(*home.node.inside("n-two", "cat", "/sys/class/net/public/address"))
+    bridge = ("ip", "link", "set", "dev", "br-ndmz", "type", "bridge", "no_linklocal_learn")
+
+    home.in_ndmz("ip", "neigh", "flush", "dev", "tonrs")  # the test before has left a lie there
+
+    def taken() -> list[bool]:
+        home.reach("n-two", *WEB)  # the bridge knows where everybody is
+        places = places_of_macs(home)
+        where = [places[who] for who in (gateway, other.strip())]
+        for victim in (gateway, other.strip()):
+            send(home, "n-one", frames.duplicate_probe(victim, "fe80::1"))
+            send(home, "n-one", frames.link_layer_discovery(victim))
+        places = places_of_macs(home)
+        return [places[who] == places[mac] for who in (gateway, other.strip())] + [
+            where == [places[who] for who in (gateway, other.strip())]
+        ]
+
+    guarded = taken()
+    still_served = home.reach("n-two", *WEB)
+    with without_ndmz(home):
+        home.in_ndmz(*bridge, "0")
+        unguarded = taken()
+        home.in_ndmz(*bridge, "1")
+
+    assert guarded == [False, False, True]
+    assert still_served == all_kinds(*WEB)
+    assert unguarded == [True, True, False]
+
+
+def places_of_macs(home: Home) -> dict[str, str]:
+    """MAC: the port of br-ndmz behind which it was seen."""
+    shown = home.in_ndmz("bridge", "fdb", "show", "br", "br-ndmz")
+    words = [line.split() for line in shown.splitlines() if "permanent" not in line]
+    return {line[0]: line[2] for line in words}
+
+
 def frame_ends(home: Home) -> tuple[str, str, str]:
     """tonrs' MAC, n-one's MAC and its link-local address."""
     gateway = home.in_ndmz("cat", "/sys/class/net/tonrs/address").strip()

@@ -38,6 +38,7 @@ async def test_a_bridge_has_its_mac_its_mark_and_no_delay() -> None:
         assert "forward_delay 0 " in said
         assert "stp_state 0" in said
         assert "mcast_snooping 0" in said
+        assert "no_linklocal_learn 1" in said
 
 
 async def test_a_link_that_is_not_there_is_none() -> None:
