@@ -10,7 +10,8 @@ says of itself is written to RUN/networkd.json for the commands.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -46,11 +47,24 @@ async def keep_node(config: AgentConfig) -> None:
     identity = load_identity()
     spaces = Spaces()
     try:
-        await _Node(config, identity, spaces).keep()
-    except* CannotError as group:
-        raise _first(group) from None
+        with one_reason():
+            await _Node(config, identity, spaces).keep()
     finally:
         spaces.close()
+
+
+@contextmanager
+def one_reason() -> Iterator[None]:
+    """Out of a group of CannotErrors the first, which people can read; `except*` would hand on
+    another group. With a fault of ours among them, the group as it is.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        reasons, faults = group.split(CannotError)
+        if reasons is None or faults is not None:
+            raise
+        raise _first(reasons) from None
 
 
 class _Node:
@@ -60,6 +74,7 @@ class _Node:
         self._steps_clock = config.clock == "step"
         self._sites: tuple[IPAddress, ...] = ()
         self._said = b""
+        self._unwritten: set[str] = set()  # what could not be written, each said once
         before = load_status()
         self._seconds = dict(before.seconds) if before is not None else {}
         self._came_first = before is not None and before.came_first
@@ -137,10 +152,10 @@ class _Node:
             log.warning("system clock set forward to its floor")
         try:
             while True:
-                self._clock.save()
+                self._write(self._clock.save)
                 await asyncio.sleep(SAVE_EACH)
         finally:
-            self._clock.save()
+            self._write(self._clock.save)
 
     # -- what the commands are told
 
@@ -153,8 +168,17 @@ class _Node:
         status = self._status()
         now = msgspec.json.encode(status)
         if now != self._said:
-            files.store(PATH, status, mode=0o644, durable=False)
+            self._write(lambda: files.store(PATH, status, mode=0o644, durable=False))
             self._said = now
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """A disk that is full costs a report or a minute of the clock, never the network."""
+        try:
+            write()
+        except files.WriteError as error:
+            if error.message not in self._unwritten:
+                log.warning("not written", extra={"reason": error.message})
+            self._unwritten.add(error.message)
 
     def _is_up(self) -> bool:
         awaited = PHASES[1:-1] if self._came_first else PHASES[1:]
