@@ -292,7 +292,7 @@ class _Boot:
         self._journal.begin(Step.STORE)
         lease = probe.lease
         if lease is not None:
-            await asyncio.to_thread(store_lease, probe.mac, lease)
+            await self._store(probe.mac, lease)
         self._journal.begin(Step.HOME)
         for other in self._probes.values():
             await other.release()
@@ -300,6 +300,13 @@ class _Boot:
         if not names:
             raise CannotError(f"cannot take {best.name}: it is gone")
         await self._commit(names[0], probe.mac, lease, probed=True)
+
+    async def _store(self, mac: str, lease: Lease) -> None:
+        """A full disk costs the keeper a DISCOVER, not the node its uplink."""
+        try:
+            await asyncio.to_thread(store_lease, mac, lease)
+        except OSError as error:
+            log.warning("lease not written", extra={"mac": mac, "reason": error})
 
     async def _commit(self, name: str, mac: str, lease: Lease | None, *, probed: bool) -> None:
         """Every step of it may be done already."""

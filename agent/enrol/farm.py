@@ -86,7 +86,7 @@ class Farm:
         self._pending: set[CurveSecret] = set()
         self._welcome: Welcome | None = None
         self._admitted_at: float | None = None
-        self._trouble: Problem | None = None  # of our own, with the disk
+        self._troubles: dict[type[Action], Problem] = {}  # of our own, with the disk
 
     @property
     def root(self) -> VerifyKey:
@@ -190,9 +190,12 @@ class Farm:
     def _try(self, action: Action) -> None:
         try:
             self._perform(action)
+            self._troubles.pop(type(action), None)
         except CannotError as error:
-            self._trouble = Problem(error.message, error.hint or "")
+            self._troubles[type(action)] = Problem(error.message, error.hint or "")
             log.error(error.message)  # noqa: TRY400  # a sentence for people
+            if isinstance(action, Welcomed):
+                self._machine.stumbled(self._loop.time())
 
     def _perform(self, action: Action) -> None:
         match action:
@@ -204,8 +207,8 @@ class Farm:
             case Send(message):
                 self._session.send(encode(message))
             case Admitted(token):
+                self._change(admitted=True)  # first: without either there is no way in any more
                 self._forget_token(token)
-                self._change(admitted=True)
                 log.info("admitted", extra={"farm": self._file.controller_id})
             case TokenRefused(token, problem):
                 self._forget_token(token)
@@ -237,13 +240,14 @@ class Farm:
         if welcome.observed:
             self._surface.on_observed(welcome.observed)
         self._take_keyset(welcome.keyset)
+        self._troubles.clear()  # the disk takes what we write
 
     def _take_keyset(self, signed: Signed) -> None:
         keyset = self._verified(signed)
         if keyset is None or (self._keyset is not None and keyset.number <= self._keyset.number):
             return
-        self._keyset = keyset
         self._change(keyset=signed)
+        self._keyset = keyset
         self._machine.use_controllers(self._controllers(), keyset.number)
         self._surface.sink.trust(self._trust(signed))
         log.info("keyset taken", extra={"number": keyset.number})
@@ -304,7 +308,8 @@ class Farm:
         return self._machine.controller.endpoint
 
     def status(self) -> FarmStatus:
-        problem, welcome = self._trouble or self._machine.problem, self._welcome
+        own = next(iter(self._troubles.values()), None)
+        problem, welcome = own or self._machine.problem, self._welcome
         return FarmStatus(
             controller_id=self._file.controller_id,
             connection=type(self._machine.state).__name__.lower(),

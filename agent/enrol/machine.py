@@ -64,6 +64,7 @@ REFRESH = 60.0  # seconds, ± 20 %
 PING = 10.0
 DEAD = 20.0  # nothing heard
 CONNECT = 5.0  # until the handshake
+STUMBLED = 10.0  # a disk is not emptied sooner
 
 
 class Machine:
@@ -211,6 +212,10 @@ class Machine:
                     self._actions.append(Admitted(settled))
                 self._rest(pause, now)
 
+    def stumbled(self, now: float) -> None:
+        """What the controller told could not be kept: let it tell again, over a new connection."""
+        self._rest(STUMBLED, now)
+
     def lost(self, now: float) -> None:
         """The connection has ended, or could not be made."""
         match self._state:
@@ -343,7 +348,8 @@ class Machine:
         known = self._memberships[network]
         request = known.request(self._asked.new_id(), network)
         if request is None:
-            self._memberships[network] = replace(known, next_at=None)
+            # again later, if a full disk keeps the caller from it
+            self._memberships[network] = replace(known, next_at=now + REFRESH)
             self._actions.append(Prepare(network))
             return
         self._asked.give_up(network, Join, Refresh, Leave)

@@ -137,7 +137,10 @@ class Store:
             number = int(path.read_bytes()) + 1
         except (FileNotFoundError, ValueError):
             number = 1
-        files.write_atomic(path, b"%d\n" % number)
+        try:
+            files.write_atomic(path, b"%d\n" % number)
+        except files.WriteError as error:  # a full disk must not keep a node out
+            log.warning("start not counted", extra={"reason": error.message})
         return number
 
     def farms(self) -> Iterator[FarmFile]:

@@ -261,3 +261,24 @@ def test_leaving_takes_the_network_away_at_once_and_tells_the_controller(
         assert set(other.peers) == {bytes(other.key)}
 
     asyncio.run(story())
+
+
+def test_a_full_disk_costs_no_token_and_is_forgotten_when_there_is_room(
+    controller: Controller, network: str, tmp_path: Path
+) -> None:
+    full = tmp_path / "farms"  # a file where the directory goes: nothing can be written there
+
+    async def story() -> None:
+        full.write_bytes(b"")
+        async with node(tmp_path, controller.token(network)) as one:
+            await until(lambda: "cannot write" in one.farm.status().problem)
+            await until(lambda: one.farm.status().admitted)
+            kept = [path.name for path in (tmp_path / "join").iterdir()]
+            full.unlink()
+            await until(lambda: network in one.overlay.beliefs, 20)
+
+            assert kept != []
+            assert one.farm.status().problem == ""
+            assert [file.joined for file in one.store.farms()] == [(network,)]
+
+    asyncio.run(story())
