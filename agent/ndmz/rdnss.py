@@ -15,6 +15,7 @@ _RDNSS = 25  # RFC 8106, 5.1
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr
 _USEROPT = struct.Struct("=BxHiBB6x")  # nduseroptmsg: family, length, link, ICMP type and code
 _MAX_SERVERS = 8
+MAX_OFFERS = 16  # over all routers; who sends ever new ones must not fill our memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,26 @@ class Servers:
     link: int
     lifetime_s: int  # 0: no longer servers
     servers: tuple[IPv6Address, ...]
+
+
+class Offers:
+    """Which servers routers have offered, and until when, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._until: dict[IPv6Address, float] = {}
+
+    def take(self, advert: Servers, now: float) -> bool:
+        """Whether there are others now than before."""
+        before = set(self._until)
+        self._until.update(dict.fromkeys(advert.servers, now + advert.lifetime_s))
+        self._until = {server: self._until[server] for server in self.current(now)}
+        while len(self._until) > MAX_OFFERS:
+            del self._until[min(self._until, key=self._until.__getitem__)]  # RFC 8106, 6.2
+        return set(self._until) != before
+
+    def current(self, now: float) -> list[IPv6Address]:
+        """Those whose time has not run out."""
+        return [server for server, end in self._until.items() if end > now]
 
 
 def decode_servers(data: bytes) -> list[Servers]:

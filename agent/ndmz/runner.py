@@ -29,7 +29,7 @@ from agent.ndmz.host import mind_host_firewall
 from agent.ndmz.opened import TABLES, Opened, list_guard
 from agent.ndmz.plan import INSIDE4, SPACE, ZOS, Blocked, SetUp, Wanted, plan_links
 from agent.ndmz.policy import Facts, choose_dns, read_facts
-from agent.ndmz.rdnss import Servers
+from agent.ndmz.rdnss import Offers, Servers
 from agent.ndmz.solicit import solicit_router
 from agent.ndmz.status import PATH, NdmzStatus, Workload
 from agent.ndmz.watch import Events, flush_flows
@@ -76,7 +76,7 @@ class Ndmz:
         self._wake = asyncio.Event()
         self._site: frozenset[IPAddress] = frozenset()
         self._lease: Lease | None = None
-        self._adverts: dict[IPAddress, float] = {}  # DNS servers from RAs, and until when
+        self._offers = Offers()  # of DNS servers, in RAs
         self._facts = Facts()
         self._loaded: tuple[str, str] | None = None  # what we loaded, and how nft lists it
         self._verdict = Verdict(switch_off=False, said="not looked at")
@@ -183,12 +183,7 @@ class Ndmz:
                 self._take_advert(advert)
 
     def _take_advert(self, advert: Servers) -> None:
-        now = asyncio.get_running_loop().time()
-        known = set(self._adverts)
-        for server in advert.servers:
-            self._adverts[server] = now + advert.lifetime_s
-        self._adverts = {server: end for server, end in self._adverts.items() if end > now}
-        if set(self._adverts) != known:
+        if self._offers.take(advert, asyncio.get_running_loop().time()):
             self._wake.set()
 
     async def _hold_lease(self) -> None:
@@ -332,7 +327,7 @@ class Ndmz:
     def _servers(self) -> tuple[IPAddress, ...]:
         now = asyncio.get_running_loop().time()
         offered: list[IPAddress] = [*self._lease.dns] if self._lease else []
-        offered += [server for server, end in self._adverts.items() if end > now]
+        offered += self._offers.current(now)
         config = self._config.ndmz
         return choose_dns(config.servers, offered, self._facts, gateway=config.dns == "gateway")
 
@@ -345,9 +340,10 @@ class Ndmz:
         return self._open
 
     async def _close(self) -> None:
-        there, self._open, self._loaded = self._open, None, None
-        if there is not None:
-            await there.closing.aclose()
+        async with self._lock:  # not under the hands of an `attach`
+            there, self._open, self._loaded = self._open, None, None
+            if there is not None:
+                await there.closing.aclose()
 
     # -- what is said
 

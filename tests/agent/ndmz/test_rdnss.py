@@ -4,7 +4,7 @@ from ipaddress import IPv6Address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.ndmz.rdnss import Servers, decode_servers
+from agent.ndmz.rdnss import MAX_OFFERS, Offers, Servers, decode_servers
 
 ONE, TWO = IPv6Address("2001:db8::53"), IPv6Address("2001:db8::54")
 
@@ -46,3 +46,25 @@ def test_bad_bytes_are_an_empty_or_short_answer_and_never_an_error(
 ) -> None:
     decode_servers(datagram)
     decode_servers(message(options))
+
+
+def test_offers_end_with_their_time_or_by_a_lifetime_of_nothing() -> None:
+    offers = Offers()
+    news = [offers.take(Servers(6, 600, (ONE, TWO)), 0.0), offers.take(Servers(6, 600, (ONE,)), 9)]
+    at_first = offers.current(10.0)
+    news.append(offers.take(Servers(6, 0, (TWO,)), 10.0))
+
+    assert at_first == [ONE, TWO]
+    assert offers.current(11.0) == [ONE]
+    assert offers.current(609.0) == []
+    assert news == [True, False, True]
+
+
+def test_a_router_of_ever_new_servers_fills_no_memory() -> None:
+    offers = Offers()
+    offers.take(Servers(6, 1800, (ONE,)), 0.0)
+    for number in range(1000):
+        offers.take(Servers(6, 600, (IPv6Address(number),)), 1.0)
+
+    assert len(offers.current(2.0)) == MAX_OFFERS
+    assert ONE in offers.current(2.0)
