@@ -1,7 +1,7 @@
 """One network resource in the kernel: observe, plan, diff, apply; twice is once.
 
 resource = ResourceRunner(spaces, backend, network)
-fresh = await resource.ensure(want)      # True: the device is new and needs its key
+made = await resource.ensure(want)       # what is new; a new device needs its key
 await resource.close()                   # leaves all of it in the kernel
 await resource.destroy()                 # takes all of it away
 """
@@ -26,7 +26,7 @@ from agent.nr.plan import (
     diff,
 )
 from netns.netlink import Netlink
-from netns.nft import Nft
+from netns.nft import Nft, NftError
 from netns.spaces import HOST, Spaces
 from netns.sysctl import set_sysctls
 from netns.values import Link
@@ -53,13 +53,14 @@ class ResourceRunner:
         self.names = Names.of(network)
         self._spaces, self._backend, self._underlay = spaces, backend, underlay
         self._netlink: Netlink | None = None
-        self._guarded: str | None = None
+        self._guarded: tuple[str, str] | None = None  # what we loaded, and how nft lists it
+        self._new_space = self._new_device = False  # and nobody was told yet
 
     async def ensure(self, want: Resource) -> Made:
         """Raises CannotError; what was achieved stays, and the next call goes on from there."""
-        new_space = await self._enter()
+        self._new_space |= await self._enter()
         await self._guard(want)
-        new_device = await self._backend.ensure(
+        self._new_device |= await self._backend.ensure(
             self.names.device, underlay=self._underlay, space=self.names.space
         )
         for step in diff(want, await self._observe()):
@@ -69,7 +70,9 @@ class ResourceRunner:
             self.names.space,
             {f"net/ipv4/conf/{self.names.device}/send_redirects": "0"},
         )
-        return Made(new_space, new_device)
+        made = Made(self._new_space, self._new_device)
+        self._new_space = self._new_device = False
+        return made
 
     async def close(self) -> None:
         if self._netlink is not None:
@@ -94,16 +97,15 @@ class ResourceRunner:
         return made
 
     async def _guard(self, want: Resource) -> None:
-        """Loaded when it says something new, or when somebody took it away."""
+        """Loaded when it says something new, or when somebody changed it."""
         text = guard.render(want.names, transit=want.transit)
         nft = await Nft.open(self._spaces, self.names.space)
         try:
-            if text == self._guarded and ("inet", guard.TABLE) in await nft.tables():
-                return
-            await nft.run(text)
+            if self._guarded != (text, await _list_guard(nft)):
+                await nft.run(text)
+                self._guarded = (text, await _list_guard(nft))
         finally:
             await nft.close()
-        self._guarded = text
 
     async def _observe(self) -> Seen:
         netlink = self._open()
@@ -138,3 +140,11 @@ class ResourceRunner:
         if self._netlink is None:
             raise RuntimeError("ensure opens it")
         return self._netlink
+
+
+async def _list_guard(nft: Nft) -> str:
+    """As nft shows it; empty when there is none."""
+    try:
+        return await nft.listing(f"table inet {guard.TABLE}")
+    except NftError:
+        return ""

@@ -95,11 +95,14 @@ class Network:
         )
         self._changed = asyncio.Event()
         self._there = asyncio.Event()  # the namespace is
+        self._apart = asyncio.Event()  # to be put behind ndmz
+        self._apart.set()
         self._made = asyncio.Event()  # the device was looked at, and lives
         self._elsewhere = asyncio.Event()  # the namespace is another one now
         self._loop = asyncio.get_running_loop()
         self._ensured_at = float("-inf")
         self._stored, self._stored_at = dict(self.peering.learnt), float("-inf")
+        self._forgotten = False
 
     @property
     def came_first(self) -> bool:
@@ -122,6 +125,10 @@ class Network:
         finally:
             self._learn()
             await self._runner.close()
+
+    def forget(self) -> None:
+        """It was left: nothing of it goes to the disk any more."""
+        self._forgotten = True
 
     async def destroy(self) -> None:
         """After `keep` was cancelled. Raises CannotError."""
@@ -181,6 +188,8 @@ class Network:
         self.resource, self._ensured_at = want, self._loop.time()
         if made.space:
             self._elsewhere.set()
+            self.attached = False  # the cable went with the namespace before
+            self._apart.set()
         if made.device:
             log.info("WireGuard device made", extra={"device": self.names.device})
             # peers of a device that died still send into the old session: do not wait for them
@@ -241,10 +250,13 @@ class Network:
         learnt = {k: e for k, e in self.peering.learnt.items() if k in current}
         now = self._loop.time()
         new = learnt.keys() - self._stored.keys()
-        if learnt == self._stored or not learnt:
+        if learnt == self._stored or not learnt or self._forgotten:
             return
         if new or now - self._stored_at >= LEARN_EACH:
-            self._surface.cache.keep_learnt(self.belief.network, learnt)
+            try:
+                self._surface.cache.keep_learnt(self.belief.network, learnt)
+            except CannotError as error:  # hints: without them a reboot takes some seconds more
+                log.warning("endpoints not kept", extra={"reason": error.message})
             self._stored, self._stored_at = learnt, now
 
     def _complain(self, error: CannotError | DeviceError) -> None:
@@ -301,13 +313,16 @@ class Network:
     async def _attach(self, behind: Behind) -> None:
         """To ndmz, which may not be there yet; it repairs the cable itself from then on."""
         said = ""
-        while not self.attached:
-            await self._there.wait()
+        await self._there.wait()
+        while True:
+            await self._apart.wait()
+            self._apart.clear()
             try:
                 await behind.attach(self.names.space)
-                self.attached = True
+                self.attached, said = True, ""
             except CannotError as error:
                 if error.message != said:
                     log.info("not behind ndmz yet", extra={"reason": error.message})
                 said = error.message
                 await asyncio.sleep(ATTACH_RETRY)
+                self._apart.set()

@@ -125,6 +125,7 @@ class Overlay:
         known = self._networks.pop(network, None)
         if known is None:
             return
+        known.forget()
         task = self._tasks.pop(network, None)
         if task is not None:
             task.cancel()

@@ -218,24 +218,45 @@ def test_a_network_that_somebody_took_apart_is_mended(
     await_that(lambda: n1.reaches(n2) and n2.reaches(n1))
     names = Names.of(n2.network()["network"])
     address = n2.network()["addresses"][0]
+    rules = _rules(n2, names)
     for wreck in (
         ("ip", "-n", names.space, "address", "delete", address, "dev", names.device),
         ("ip", "-n", names.space, "link", "set", names.device, "down"),
         ("ip", "-n", names.space, "link", "delete", names.bridge),
         n2.node.inside(names.space, "nft", "flush", "ruleset"),
+        n2.node.inside(names.space, "nft", "flush", "chain", "inet", "zosnet_nr", "through"),
         ("ip", "netns", "delete", names.space),
     ):
         n2.node.run(*wreck)
-        seconds = await_that(lambda: n2.pings(n1) and n1.pings(n2) and _whole(n2, names))
+        seconds = await_that(lambda: n2.pings(n1) and n1.pings(n2) and _whole(n2, names, rules))
         print(f"{' '.join(wreck[-4:])}: mended after {seconds:.1f} s")
 
     await_that(lambda: n2.reaches(n1))
 
 
-def _whole(agent: Agent, names: Names) -> bool:
-    rules = agent.node.output(*agent.node.inside(names.space, "nft", "list", "ruleset"))
+def _whole(agent: Agent, names: Names, rules: str) -> bool:
     links = agent.node.output(*agent.node.inside(names.space, "ip", "-br", "link"))
-    return "policy drop" in rules and names.bridge in links
+    return _rules(agent, names) == rules and names.bridge in links
+
+
+def _rules(agent: Agent, names: Names) -> str:
+    return agent.node.output(*agent.node.inside(names.space, "nft", "list", "ruleset"))
+
+
+def test_a_namespace_that_was_made_while_its_device_could_not_be_is_asked_from(
+    farm: tuple[Controller, Agent, Agent],
+) -> None:
+    controller, n1, n2 = farm
+    n1.start(controller.token())
+    n2.start(controller.token())
+    await_that(lambda: n1.reaches(n2) and n2.reaches(n1))
+    space = Names.of(n2.network()["network"]).space
+    n2.node.script("program=$(command -v wireguard-go); mount --bind /bin/false $program")
+    n2.node.run("ip", "netns", "delete", space)
+    await_that(lambda: space in n2.node.output("ip", "netns", "list") and not n2.reaches(n1))
+    n2.node.script("umount $(command -v wireguard-go)")
+
+    await_that(lambda: n2.reaches(n1) and n1.reaches(n2))
 
 
 def test_a_port_that_is_taken_is_left_for_the_next(
