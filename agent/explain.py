@@ -13,6 +13,7 @@ from agent.boot.status import BootStatus, Step
 from agent.ndmz.status import NdmzStatus
 from agent.overlay.status import NetworkStatus, PeerStatus
 from agent.status import PHASES, DaemonStatus
+from runtime.failure import with_hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Facts:
     daemon: DaemonStatus | None
     now: float = 0.0
     running: bool = False  # networkd answers on its socket
+    waiting: bool = False  # it lives, and something keeps it from starting
+    bridge: bool = True  # there is a link `zos`
 
     @property
     def networks(self) -> list[NetworkStatus]:
@@ -52,6 +55,15 @@ class Facts:
             return None
         return self.daemon.seconds.get(name)
 
+    def holds(self, name: str) -> bool:
+        """Whether the phase is over, and what it reached is still so."""
+        if self.phase(name) is None:
+            return False
+        if name == "uplink":
+            return self.bridge
+        ready = self.ndmz is not None and self.ndmz.ready
+        return self.running and (name != "ndmz" or ready)
+
 
 Line = tuple[str, str]  # what it is about, what is said
 
@@ -68,14 +80,17 @@ def summary(facts: Facts) -> list[Line]:
 def waits(facts: Facts) -> list[Line]:
     """Everything that is not as it should be, with its reason; empty when all is."""
     lines = []
-    if facts.phase("uplink") is None:
+    if not facts.holds("uplink") or (facts.boot and facts.boot.error):
         lines.append(("uplink", _uplink(facts)))
-    elif not facts.running:
+    if facts.daemon and (facts.running or facts.waiting):
+        lines += [("networkd", reason) for reason in facts.daemon.reasons]
+    elif facts.holds("uplink"):
         lines.append(("networkd", "it does not run; the supervisor's log says why"))
+    if not facts.running:  # what it said last is not true for ever
+        return lines
     if facts.ndmz:
         lines += [("ndmz", reason) for reason in facts.ndmz.reasons]
     if facts.daemon:
-        lines += [("networkd", reason) for reason in facts.daemon.reasons]
         lines += list(_enrol_waits(facts.daemon))
         for network in facts.networks:
             lines += list(_network_waits(network))
@@ -83,11 +98,12 @@ def waits(facts: Facts) -> list[Line]:
 
 
 def phase_reason(facts: Facts, phase: str) -> str:
-    """Why `phase` is not over."""
+    """Why `phase` is not over, or does not hold any more."""
     for earlier in PHASES[: PHASES.index(phase)]:
         if earlier != "ndmz" and facts.phase(earlier) is None:
             return phase_reason(facts, earlier)
-    about = {"uplink": ("uplink",), "ndmz": ("ndmz",)}.get(phase, ("farm", "network", "networkd"))
+    others = ("networkd", "farm", "network")
+    about = {"uplink": ("uplink",), "ndmz": ("networkd", "ndmz")}.get(phase, others)
     said = [text for topic, text in waits(facts) if topic in about]
     if said:
         return said[0]
@@ -130,13 +146,15 @@ def _uplink(facts: Facts) -> str:
     if boot is None:
         return "zosnet has not started since power-on"
     if boot.error:
-        return boot.error
+        return with_hint(boot.error, boot.hint)
     if boot.uplink is None:
         pause = ""
         if boot.resting_until is not None:
             pause = f"; next try in {max(0.0, boot.resting_until - facts.now):.0f} s"
         reasons = "; ".join(f"{nic.name}: {nic.reason}" for nic in boot.nics)
         return f"none yet (round {boot.round}): {reasons or 'there is no NIC'}{pause}"
+    if boot.stands and not facts.bridge:
+        return "somebody removed the bridge zos (zosnet-agent internet makes it again)"
     return f"{boot.uplink.nic}: {boot.uplink.reason}"
 
 
@@ -179,11 +197,13 @@ def _farms(facts: Facts) -> list[Line]:
 
 
 def _enrol_waits(daemon: DaemonStatus) -> Iterator[Line]:
-    if not daemon.enrol.farms:
+    for problem in daemon.enrol.problems:
+        yield "farm", problem
+    if not daemon.enrol.farms and not daemon.enrol.problems:
         yield "farm", "no join string yet; give one with: zosnet-agent join FILE"
     for farm in daemon.enrol.farms:
         if farm.problem:
-            yield "farm", f"{farm.problem}{f' ({farm.hint})' if farm.hint else ''}"
+            yield "farm", with_hint(farm.problem, farm.hint)
         elif farm.connection != "online":
             yield "farm", f"{farm.connection}: no answer yet from {farm.controller}"
         for network in farm.networks:
@@ -191,8 +211,8 @@ def _enrol_waits(daemon: DaemonStatus) -> Iterator[Line]:
                 yield "network", f"{network.network} is left; the controller has not heard it yet"
             elif network.standing != "member":
                 said = f": {network.said}" if network.said else ""
-                hint = f" ({network.hint})" if network.hint else ""
-                yield "network", f"{network.network} {network.standing}{said}{hint}"
+                standing = f"{network.network} {network.standing}{said}"
+                yield "network", with_hint(standing, network.hint)
 
 
 def _network(network: NetworkStatus) -> str:
@@ -204,7 +224,7 @@ def _network(network: NetworkStatus) -> str:
 
 def _network_waits(network: NetworkStatus) -> Iterator[Line]:
     if network.problem:
-        yield "network", f"{network.problem}{f' ({network.hint})' if network.hint else ''}"
+        yield "network", with_hint(network.problem, network.hint)
     for refused in network.refusals:
         yield "network", f"{refused.name or refused.node} is not believed: {refused.reason}"
     for peer in network.peers:

@@ -57,9 +57,10 @@ def load_identity(path: Path | None = None) -> Identity:
     """
     path = path or paths.STATE / KEY_FILE
     try:
-        secret = _read(path)
-    except FileNotFoundError:
-        secret = _make(path)
+        try:
+            secret = _read(path)
+        except FileNotFoundError:
+            secret = _make(path)
     except OSError as error:
         raise _error(path, error.strerror or str(error)) from error
     return Identity(public=curve_public(secret), secret=secret)

@@ -30,12 +30,14 @@ from netns.spaces import Spaces
 from netns.values import IPAddress
 from netns.wireguard.userspace import Userspace
 from runtime import files
+from runtime.alone import alone
 from runtime.clock import SAVE_EACH, FlooredClock
-from runtime.failure import CannotError, Exit
-from runtime.paths import STATE
+from runtime.failure import CannotError, Exit, with_hint
+from runtime.paths import RUN, STATE
 
 log = logging.getLogger(__name__)
 
+LOCK = RUN / "networkd.lock"
 LOOK_EACH = 0.1  # seconds between two looks at the parts while the node comes up
 LOOK_EACH_LATER = 1.0
 
@@ -44,13 +46,16 @@ async def keep_node(config: AgentConfig) -> None:
     """Returns never; cancelling leaves the kernel as it is. Raises CannotError for what only a
     person can mend.
     """
-    identity = load_identity()
-    spaces = Spaces()
-    try:
-        with one_reason():
-            await _Node(config, identity, spaces).keep()
-    finally:
-        spaces.close()
+    with alone(
+        LOCK, "start networkd", who="networkd", hint="zosnet-agent status says what it does"
+    ):
+        identity = load_identity()
+        spaces = Spaces()
+        try:
+            with one_reason():
+                await _Node(config, identity, spaces).keep()
+        finally:
+            spaces.close()
 
 
 @contextmanager
@@ -74,7 +79,7 @@ class _Node:
         self._steps_clock = config.clock == "step"
         self._sites: tuple[IPAddress, ...] = ()
         self._said = b""
-        self._unwritten: set[str] = set()  # what could not be written, each said once
+        self._problems: dict[str, str] = {}  # by what it is about
         before = load_status()
         self._seconds = dict(before.seconds) if before is not None else {}
         self._came_first = before is not None and before.came_first
@@ -152,10 +157,10 @@ class _Node:
             log.warning("system clock set forward to its floor")
         try:
             while True:
-                self._write(self._clock.save)
+                self._write("clock", self._clock.save)
                 await asyncio.sleep(SAVE_EACH)
         finally:
-            self._write(self._clock.save)
+            self._write("clock", self._clock.save)
 
     # -- what the commands are told
 
@@ -168,24 +173,27 @@ class _Node:
         status = self._status()
         now = msgspec.json.encode(status)
         if now != self._said:
-            self._write(lambda: files.store(PATH, status, mode=0o644, durable=False))
+            self._write("report", lambda: files.store(PATH, status, mode=0o644, durable=False))
             self._said = now
 
-    def _write(self, write: Callable[[], None]) -> None:
+    def _write(self, what: str, write: Callable[[], None]) -> None:
         """A disk that is full costs a report or a minute of the clock, never the network."""
         try:
             write()
         except files.WriteError as error:
-            if error.message not in self._unwritten:
+            if what not in self._problems:
                 log.warning("not written", extra={"reason": error.message})
-            self._unwritten.add(error.message)
+            self._problems[what] = with_hint(error.message, error.hint)
+        else:
+            self._problems.pop(what, None)
 
     def _is_up(self) -> bool:
         awaited = PHASES[1:-1] if self._came_first else PHASES[1:]
         return all(phase in self._seconds for phase in awaited)
 
     def _status(self) -> DaemonStatus:
-        enrol, networks = self._enrolment.status(), self._overlay.status().networks
+        enrol, overlay = self._enrolment.status(), self._overlay.status()
+        networks = overlay.networks
         self._mark("ndmz", self._elapsed() if self._ndmz.status().ready else None)
         for farm in enrol.farms:
             self._mark("admitted", farm.admitted_seconds)
@@ -203,6 +211,7 @@ class _Node:
             enrol=enrol,
             networks=networks,
             clock_behind_ms=self._clock.behind_ms,
+            reasons=[*self._problems.values(), *overlay.problems],
         )
 
     def _mark(self, phase: str, seconds: float | None) -> None:

@@ -10,11 +10,14 @@ The boot's part is agent.boot.status (RUN/internet.json), ndmz's agent.ndmz.stat
     first_ping  a peer that was in the network before us answered; never, when we came first
 """
 
+import os
+
 import msgspec
 
 from agent.enrol.status import EnrolStatus
 from agent.overlay.status import NetworkStatus
 from runtime import files
+from runtime.failure import CannotError, with_hint
 from runtime.paths import RUN
 
 PATH = RUN / "networkd.json"
@@ -30,6 +33,21 @@ class DaemonStatus(msgspec.Struct, kw_only=True):
     networks: list[NetworkStatus] = []
     clock_behind_ms: int = 0  # how far the system clock lay behind what this node has lived through
     reasons: list[str] = []  # why something is not as it should be; empty: all is
+
+
+def tell_waiting(error: CannotError) -> None:
+    """Why networkd cannot start, where the commands look; when what was over stays."""
+    last = load_status() or DaemonStatus()
+    reason = with_hint(error.message, error.hint)
+    waiting = DaemonStatus(
+        node=last.node,
+        pid=os.getpid(),
+        seconds=last.seconds,
+        came_first=last.came_first,
+        networks=last.networks,
+        reasons=[reason],
+    )
+    files.store(PATH, waiting, mode=0o644, durable=False)
 
 
 def load_status() -> DaemonStatus | None:

@@ -24,6 +24,7 @@ class JoinStringError(CannotError):
 
     def __init__(self, reason: str, *, hint: str | None = None) -> None:
         super().__init__(f"cannot use the join string: {reason}", hint=hint, code=Exit.USAGE)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ def render_join_string(join: JoinString) -> str:
 def parse_join_string(text: str) -> JoinString:
     """Raises JoinStringError with what is wrong: no join string, cut off, damaged, other version."""
     word = "".join(text.split()).lower()
+    if not word:
+        raise JoinStringError("it is empty", hint="make one with: ncadm token create NETWORK")
+    if not word:
+        raise JoinStringError("it is empty", hint="make one with: ncadm token create NETWORK")
     if not word.startswith(PREFIX):
         raise JoinStringError(
             "it does not begin with zosnet1", hint="make one with: ncadm token create NETWORK"
@@ -72,7 +77,12 @@ def parse_join_string(text: str) -> JoinString:
             f"it is cut off: {len(data)} of {length} bytes are there",
             hint="copy all of it: it is one word",
         )
-    if len(data) > length or data[-4:] != _check(data[:-4]):
+    too_many = len(word) - len(PREFIX) - -(-length * 8 // 5)
+    if too_many > 0:
+        raise JoinStringError(
+            f"it has {too_many} characters too many", hint="copy it again: it is one word"
+        )
+    if data[-4:] != _check(data[:-4]):
         raise JoinStringError(
             "it is damaged: its check sum is wrong", hint="copy it again, or make a new one"
         )

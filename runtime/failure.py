@@ -35,3 +35,8 @@ class CannotError(Exception):
         self.message = message
         self.hint = hint
         self.code = code
+
+
+def with_hint(message: str, hint: str | None) -> str:
+    """Both on one line, for tables and logs."""
+    return f"{message} ({hint})" if hint else message

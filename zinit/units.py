@@ -17,6 +17,8 @@ from pathlib import Path
 
 from runtime.failure import CannotError, Exit
 
+# What is in a program's way is logged once and waited for: zinit would start it anew every 2 s.
+PATIENT = "--keep-trying"
 SUFFIX = ".yaml"  # zinit passes over .yml
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _SIGNALS = {number.name for number in signal.Signals}
@@ -60,17 +62,17 @@ class Unit:
 
 def internet(agent: Path, *, after: tuple[str, ...] = ()) -> Unit:
     """The boot. A loop, as zinit never again starts a oneshot that was killed."""
-    loop = f"until {shlex.quote(str(agent))} internet; do sleep 2; done"
+    loop = f"until {shlex.quote(str(agent))} internet {PATIENT}; do sleep 2; done"
     return Unit("internet", ("/bin/sh", "-c", loop), oneshot=True, after=after)
 
 
 def dhcp_zos(agent: Path) -> Unit:
     """The lease keeper of the bridge `zos`."""
-    return Unit("dhcp-zos", (str(agent), "dhcp", "zos"), after=("internet",))
+    return Unit("dhcp-zos", (str(agent), "dhcp", "zos", PATIENT), after=("internet",))
 
 
 def networkd(agent: Path) -> Unit:
-    return Unit("networkd", (str(agent), "networkd"), after=("internet",))
+    return Unit("networkd", (str(agent), "networkd", PATIENT), after=("internet",))
 
 
 def render(unit: Unit) -> str:

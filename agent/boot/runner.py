@@ -8,9 +8,7 @@ before `zos` stands, it puts every NIC back; killed, the next run does.
 """
 
 import asyncio
-import fcntl
 import logging
-import os
 import random
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -33,7 +31,8 @@ from netns.monitor import Group, Monitor
 from netns.netlink import Netlink
 from netns.spaces import Spaces
 from netns.values import Link
-from runtime.failure import CannotError, Exit
+from runtime import alone as runtime_alone
+from runtime.failure import CannotError
 from runtime.paths import RUN
 
 log = logging.getLogger(__name__)
@@ -88,7 +87,7 @@ class _Boot:
         try:
             await self._run()
         except CannotError as error:
-            self._journal.note(error=error.message)
+            self._journal.note(error=error.message, hint=error.hint or "")
             raise
         return self._journal.status
 
@@ -362,23 +361,21 @@ class _Boot:
             await self._home.set_link(loopback.index, up=True)
 
 
+def _keep(mac: str, lease: Lease) -> None:
+    """For the keeper, which else asks for another; a full disk costs no uplink."""
+    try:
+        store_lease(mac, lease)
+    except OSError as error:
+        log.error("lease not kept", extra={"reason": error})  # noqa: TRY400  # the reason says all
+
+
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
 @contextmanager
 def alone(what: str) -> Iterator[None]:
-    """Two boots at once would take each other's NICs. Raises CannotError: cannot `what`."""
-    LOCK.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    """Two boots at once would take each other's NICs. Raises BusyError: cannot `what`."""
+    hint = "zosnet-agent status shows how far it is"
+    with runtime_alone.alone(LOCK, what, who="internet", hint=hint):
         yield
-    except BlockingIOError:
-        raise CannotError(
-            f"cannot {what}: another internet is running",
-            hint="zosnet-agent status shows how far it is",
-            code=Exit.CONFLICT,
-        ) from None
-    finally:
-        os.close(descriptor)

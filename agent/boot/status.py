@@ -7,6 +7,7 @@ The file is written at each step that begins, so it also is the journal that say
 boot had come. Seconds are relative to `boot_instant`; addresses are text here.
 """
 
+import os
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from runtime import files
+from runtime.failure import CannotError
 from runtime.paths import RUN
 
 PATH = RUN / "internet.json"
@@ -73,6 +75,7 @@ class BootStatus(msgspec.Struct, frozen=True, kw_only=True):
     checks: dict[str, str] = {}  # target: "ok" or why not
     seconds: dict[str, float] = {}  # when each step began
     error: str = ""  # why the last run ended without an uplink
+    hint: str = ""  # what a person can do about that
     # A run came to its end and nothing took zos apart since: the uplink is networkd's to look after.
     stands: bool = False
 
@@ -113,6 +116,13 @@ def load(path: Path = PATH) -> BootStatus | None:
         return files.load(path, BootStatus)
     except files.DamagedFileError:
         return None
+
+
+def tell_error(error: CannotError) -> None:
+    """What kept `internet` from running, where `zosnet-agent status` looks; all else stays."""
+    last = load() or BootStatus(step=Step.RECOVER, pid=os.getpid())
+    boot_instant(boottime())
+    store(msgspec.structs.replace(last, error=error.message, hint=error.hint or ""))
 
 
 def store(status: BootStatus, path: Path = PATH) -> None:

@@ -10,6 +10,8 @@ from runtime.cli import require_root
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from agent.cli.patience import add_keep_trying
+
     parser.add_argument("link", metavar="LINK", help="the link, for example zos")
     parser.add_argument(
         "--metric", type=int, default=100, help="of the default route (default: 100)"
@@ -21,9 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take the server's routes (option 121); any host on the link can then pull traffic",
     )
 
+    add_keep_trying(parser)
+
 
 def run(arguments: argparse.Namespace) -> int:
     require_root(f"keep the lease of {arguments.link}")
+    from agent.cli.patience import start_or_wait
+
+    return start_or_wait(arguments, lambda: _start(arguments))
+
+
+def _start(arguments: argparse.Namespace) -> int:
     import asyncio
 
     from agent import config

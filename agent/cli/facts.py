@@ -1,5 +1,7 @@
 """Read what the node's programs say of themselves, for the commands that tell people."""
 
+from pathlib import Path
+
 from agent.boot import status as boot_status
 from agent.control import is_running
 from agent.explain import Facts
@@ -7,16 +9,21 @@ from agent.ndmz import status as ndmz_status
 from agent.status import load_status
 from runtime.files import DamagedFileError
 
+ZOS = Path("/sys/class/net/zos")
+
 
 def read_facts() -> Facts:
     """From the status files; never waits for a daemon."""
-    now = boot_status.boottime()
+    now, daemon = boot_status.boottime(), load_status()
+    running = is_running()
     return Facts(
         boot=boot_status.load(),
         ndmz=_ndmz(),
-        daemon=load_status(),
+        daemon=daemon,
         now=now - boot_status.boot_instant_or(now),
-        running=is_running(),
+        running=running,
+        bridge=ZOS.exists(),
+        waiting=not running and daemon is not None and _is_networkd(daemon.pid),
     )
 
 
@@ -25,3 +32,10 @@ def _ndmz() -> ndmz_status.NdmzStatus | None:
         return ndmz_status.load_status()
     except DamagedFileError:
         return None
+
+
+def _is_networkd(pid: int) -> bool:
+    try:
+        return b"networkd" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

@@ -9,6 +9,7 @@ from runtime.failure import Exit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from agent.cli.patience import add_keep_trying
     from agent.config import Supervisor
 
     parser.add_argument(
@@ -22,23 +23,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only try the targets of `check` in agent.yaml and report them",
     )
 
+    add_keep_trying(parser)
+
 
 def run(arguments: argparse.Namespace) -> int:
-    from agent.config import load
+    from agent.boot.status import tell_error
+    from agent.cli.patience import start_or_wait
     from runtime.cli import require_root
+
+    if arguments.check:
+        require_root("check the targets")
+        return _check()
+    require_root("start internet")
+    return start_or_wait(arguments, lambda: _start(arguments), tell_error)
+
+
+def _check() -> int:
+    from agent.boot.checks import report_targets
+    from agent.config import load
     from runtime.log import start_logging
 
-    require_root("start internet")
     config = load()
     start_logging(config.log)
-    if arguments.check:
-        from agent.boot.checks import report_targets
+    answers = asyncio.run(report_targets(config.check))
+    for target, said in answers.items():
+        print(f"{target}: {said}")
+    return Exit.OK if all(a == "ok" for a in answers.values()) else Exit.PROBLEMS
 
-        answers = asyncio.run(report_targets(config.check))
-        return Exit.OK if all(a == "ok" for a in answers.values()) else Exit.PROBLEMS
 
+def _start(arguments: argparse.Namespace) -> int:
     from agent.boot.runner import boot
     from agent.boot.supervise import agent_program
+    from agent.config import load
+    from runtime.log import start_logging
+
+    config = load()
+    start_logging(config.log)
 
     async def until_stopped() -> None:
         task = asyncio.current_task()

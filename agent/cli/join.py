@@ -4,17 +4,17 @@ where every user of the machine could read it.
 
 import argparse
 import sys
+from getpass import getpass
 from pathlib import Path
 
+from protocol.joinstring import PREFIX
 from runtime.failure import CannotError, Exit
 
 MAX_SIZE = 4096  # bytes; a join string has some 300
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file", help="where the join string stands, or - for stdin", metavar="FILE|-"
-    )
+    parser.add_argument("file", help="where the join string stands, or - for stdin", metavar="FILE")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,7 +41,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(name: str) -> str:
+    if name.startswith(PREFIX):
+        raise CannotError(
+            "cannot take the join string as a word of the command: others on this machine see it",
+            hint="put it into a file, or: zosnet-agent join - (and make a new token: this one was seen)",
+            code=Exit.USAGE,
+        )
     if name == "-":
+        if sys.stdin.isatty():
+            return getpass("join string (it is not shown): ")
         return sys.stdin.read(MAX_SIZE)
     try:
         with Path(name).open(encoding="utf-8", errors="replace") as file:
@@ -49,8 +57,5 @@ def _read(name: str) -> str:
     except OSError as error:
         raise CannotError(
             f"cannot read the join string from {name}: {error.strerror}",
-            hint="never as a word of the command: put it into a file, or: zosnet-agent join -"
-            if name.startswith("zosnet1")
-            else None,
             code=Exit.USAGE,
         ) from error

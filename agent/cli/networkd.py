@@ -8,15 +8,24 @@ from runtime.failure import Exit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    pass
+    from agent.cli.patience import add_keep_trying
+
+    add_keep_trying(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001  # every command takes them
-    from agent.config import load
+def run(arguments: argparse.Namespace) -> int:
+    from agent.cli.patience import start_or_wait
+    from agent.status import tell_waiting
     from runtime.cli import require_root
-    from runtime.log import start_logging
 
     require_root("start networkd")
+    return start_or_wait(arguments, _start, tell_waiting)
+
+
+def _start() -> int:
+    from agent.config import load
+    from runtime.log import start_logging
+
     config = load()
     start_logging(config.log)
 

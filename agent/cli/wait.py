@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     while True:
         facts = read_facts()
         reached = facts.phase(arguments.phase)
-        if reached is not None:
+        if reached is not None and facts.holds(arguments.phase):
             print(f"{arguments.phase} after {reached:.2f} s")
             return Exit.OK
         if arguments.phase == "first_ping" and facts.came_first:

@@ -7,7 +7,7 @@ was used: by us.
 """
 
 from collections.abc import Callable, Iterator
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 
 from agent.enrol.actions import Controller, Problem
 from protocol.keys import CurveSecret
@@ -26,6 +26,14 @@ class Failure(Enum):
     NO_DETAIL = auto()  # the other end does not have the key we expect, or died
 
 
+class _Weight(IntEnum):
+    """How much a problem tells: the heaviest is the one that is shown."""
+
+    AWAY = 1
+    WRONG_KEY = 2
+    REFUSED = 3
+
+
 class Approach:
     def __init__(
         self,
@@ -35,7 +43,7 @@ class Approach:
         fraction: Callable[[], float],
     ) -> None:
         self.admitted = admitted
-        self.problem: Problem | None = None
+        self._problems: dict[str, tuple[_Weight, Problem]] = {}  # the last of each endpoint
         self._controllers = controllers
         self._turn = 0
         self._fraction = fraction
@@ -50,6 +58,17 @@ class Approach:
         return self._controllers[self._turn % len(self._controllers)]
 
     @property
+    def problem(self) -> Problem | None:
+        """What says most: that a controller refuses us, rather than that another is away."""
+        known = [
+            self._problems[c.endpoint] for c in self._controllers if c.endpoint in self._problems
+        ]
+        return max(known, key=lambda entry: entry[0])[1] if known else None
+
+    def _note(self, weight: _Weight, problem: Problem) -> None:
+        self._problems[self.controller.endpoint] = weight, problem
+
+    @property
     def has_way_in(self) -> bool:
         return self.admitted or bool(self._tokens)
 
@@ -60,6 +79,7 @@ class Approach:
 
     def add(self, token: CurveSecret, *, tried: bool) -> None:
         self._tokens.setdefault(token, tried)
+        self._problems.clear()
         self._refused.clear()
         self._refused_pause = REFUSED_FIRST
 
@@ -85,26 +105,29 @@ class Approach:
     def used(self, token: CurveSecret) -> None:
         """The controller said that `token` has let us in."""
         self._tokens.pop(token, None)
-        self.admitted, self.problem = True, None
+        self.admitted = True
+        self._problems.clear()
 
     def drop(self, token: CurveSecret, problem: Problem) -> None:
         """The controller said that `token` will never do."""
         self._tokens.pop(token, None)
-        self.problem = problem
+        self._note(_Weight.REFUSED, problem)
 
     def welcomed(self) -> list[CurveSecret]:
         """Let in with the own key; returns the tokens that have done it, though nobody said so."""
         done = [] if self.admitted else [token for token, shown in self._tokens.items() if shown]
         for token in done:
             del self._tokens[token]
-        self.admitted, self.problem = True, None
+        self.admitted = True
+        self._problems.clear()
         self._refused.clear()
         self._pause, self._refused_pause = RECONNECT_FIRST, REFUSED_FIRST
         return done
 
-    def lost(self, problem: Problem | None = None) -> float:
+    def lost(self, problem: Problem | None = None, *, weight: _Weight | None = None) -> float:
         """The next controller; returns after how many seconds."""
-        self.problem = problem or self.problem
+        if problem is not None:
+            self._note(weight or _Weight.AWAY, problem)
         self._turn += 1
         pause = self._pause * self._fraction()
         self._pause = min(self._pause * 2, RECONNECT_LAST)
@@ -119,7 +142,8 @@ class Approach:
                 f"cannot reach the controller at {self.controller.endpoint}: it does not have the"
                 " key that this node expects",
                 "wrong controller key? make a new join string: ncadm token create NETWORK",
-            )
+            ),
+            weight=_Weight.WRONG_KEY,
         )
 
     def denied(self, key: Key) -> tuple[float, CurveSecret | None]:
@@ -143,12 +167,13 @@ class Approach:
     def _say_denied(self) -> None:
         where = self.controller.endpoint
         if self._tokens:
-            self.problem = Problem(
+            problem = Problem(
                 f"cannot be admitted by {where}: the token is used up, expired or unknown there",
                 "make a new join string: ncadm token create NETWORK",
             )
         else:
-            self.problem = Problem(
+            problem = Problem(
                 f"cannot connect to {where}: it does not let this node in (banned or forgotten)",
                 "ask the operator, or join again: ncadm token create NETWORK",
             )
+        self._note(_Weight.REFUSED, problem)

@@ -44,9 +44,12 @@ from protocol.keys import CurvePublic, CurveSecret, VerifyKey, curve_public
 from protocol.messages import Joined, MessageError, Rows, Welcome, decode_reply, encode
 from protocol.signed import Signed, StatementError, open_signed, signer_id
 from protocol.statements import Keyset, check
-from runtime.failure import CannotError
+from runtime.failure import CannotError, with_hint
 
 log = logging.getLogger(__name__)
+
+KEYSET = "keyset"
+AGAIN_FIRST, AGAIN_LAST = 5.0, 60.0  # seconds until what failed here is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,11 @@ class Farm:
     def __init__(self, file: FarmFile, surface: Surface) -> None:
         self._surface = surface
         self._file = file
+        self._loop = asyncio.get_running_loop()
+        self._troubles: dict[str, Problem] = {}  # of our own, by what could not be done
+        self._again: asyncio.TimerHandle | None = None
+        self._pause = AGAIN_FIRST
+        self._said: dict[str, str] = {}  # in the log already, by what it is about
         self._keyset = self._verified(file.keyset)
         self._machine = Machine(
             surface.me,
@@ -79,14 +87,12 @@ class Farm:
             keyset=self._keyset.number if self._keyset else 0,
             fraction=surface.fraction,
         )
-        self._loop = asyncio.get_running_loop()
         self._session = Session(surface.context, self)
         self._timer: asyncio.TimerHandle | None = None
         self._crash: asyncio.Future[None] = self._loop.create_future()
         self._pending: set[CurveSecret] = set()
         self._welcome: Welcome | None = None
         self._admitted_at: float | None = None
-        self._troubles: dict[type[Action], Problem] = {}  # of our own, with the disk
 
     @property
     def root(self) -> VerifyKey:
@@ -107,8 +113,9 @@ class Farm:
             self.close()
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._again):
+            if timer is not None:
+                timer.cancel()
         self._session.close()
 
     # -- what the node wants
@@ -151,7 +158,7 @@ class Farm:
         self._tell(self._machine.shaken)
 
     def refused(self, why: Failure) -> None:
-        log.info("controller refused us", extra={"why": why.name, "controller": self._where()})
+        log.debug("controller refused us", extra={"why": why.name, "controller": self._where()})
         self._tell(lambda now: self._machine.refused(why, now))
 
     def lost(self) -> None:
@@ -182,20 +189,51 @@ class Farm:
             if not self._crash.done():
                 self._crash.set_exception(error)
             return
+        self._report()
         if self._timer is not None:
             self._timer.cancel()
         deadline = self._machine.deadline
         self._timer = self._loop.call_at(deadline, self._wake) if deadline is not None else None
 
     def _try(self, action: Action) -> None:
+        what = f"{type(action).__name__} {getattr(action, 'network', '')}"
         try:
             self._perform(action)
-            self._troubles.pop(type(action), None)
         except CannotError as error:
-            self._troubles[type(action)] = Problem(error.message, error.hint or "")
-            log.error(error.message)  # noqa: TRY400  # a sentence for people
+            self._troubles[what] = Problem(error.message, error.hint or "")
             if isinstance(action, Welcomed):
                 self._machine.stumbled(self._loop.time())
+            else:
+                self._ask_anew()
+        else:
+            self._troubles.pop(what, None)
+
+    def _ask_anew(self) -> None:
+        """Later, over a new connection: what a person may have mended by then."""
+        if self._again is None:
+            self._again = self._loop.call_later(self._pause, self._connect_again)
+            self._pause = min(self._pause * 2, AGAIN_LAST)
+
+    def _connect_again(self) -> None:
+        self._again = None
+        if self._troubles:
+            self._tell(self._machine.lost)
+        else:
+            self._pause = AGAIN_FIRST
+
+    def _report(self) -> None:
+        """What is in the way, in the log: each sentence once, until it changes."""
+        now = {name: with_hint(p.message, p.hint) for name, p in self._troubles.items()}
+        if self._machine.problem is not None:
+            now[""] = with_hint(self._machine.problem.message, self._machine.problem.hint)
+        for network, known in self._machine.memberships.items():
+            if known.standing in (Standing.REFUSED, Standing.WAITING):
+                said = f"network {network} {known.standing.value}: {known.said}"
+                now[network] = with_hint(said, known.hint)
+        for name, said in now.items():
+            if self._said.get(name) != said:
+                log.warning(said)
+        self._said = now
 
     def _perform(self, action: Action) -> None:
         match action:
@@ -210,9 +248,8 @@ class Farm:
                 self._change(admitted=True)  # first: without either there is no way in any more
                 self._forget_token(token)
                 log.info("admitted", extra={"farm": self._file.controller_id})
-            case TokenRefused(token, problem):
+            case TokenRefused(token, _):
                 self._forget_token(token)
-                log.warning("token refused", extra={"reason": problem.message})
             case Welcomed(welcome):
                 self._welcomed(welcome)
             case Prepare(network):
@@ -240,7 +277,7 @@ class Farm:
         if welcome.observed:
             self._surface.on_observed(welcome.observed)
         self._take_keyset(welcome.keyset)
-        self._troubles.clear()  # the disk takes what we write
+        self._troubles.pop(f"{Admitted.__name__} ", None)  # the disk takes what we write
 
     def _take_keyset(self, signed: Signed) -> None:
         keyset = self._verified(signed)
@@ -259,11 +296,10 @@ class Farm:
             keyset = open_signed(signed, Keyset, {signer_id(self.root): self.root})
             check(keyset)
         except StatementError as error:
-            log.error(  # noqa: TRY400  # the reason says all
-                "keyset refused",
-                extra={"farm": self._file.controller_id, "reason": error},
-            )
+            self._troubles[KEYSET] = _untrusted(self._file.controller_id, error)
+            self._ask_anew()
             return None
+        self._troubles.pop(KEYSET, None)
         return keyset
 
     def _trust(self, keyset: Signed) -> Trust:
@@ -272,7 +308,7 @@ class Farm:
     def _deliver(self, message: Joined | Rows) -> None:
         network = message.network
         if self._file.keyset is None or not network.startswith(self._file.controller_id):
-            log.warning("network of another farm ignored", extra={"network": network})
+            log.debug("network of another farm ignored", extra={"network": network})
             return
         ask: Ask | None = None
         if isinstance(message, Joined):
@@ -308,8 +344,8 @@ class Farm:
         return self._machine.controller.endpoint
 
     def status(self) -> FarmStatus:
-        own = next(iter(self._troubles.values()), None)
-        problem, welcome = own or self._machine.problem, self._welcome
+        problem, welcome = self._machine.problem, self._welcome
+        problem = next(iter(self._troubles.values()), problem)
         return FarmStatus(
             controller_id=self._file.controller_id,
             connection=type(self._machine.state).__name__.lower(),
@@ -331,3 +367,10 @@ class Farm:
                 for network, known in sorted(self._machine.memberships.items())
             ],
         )
+
+
+def _untrusted(farm: str, error: StatementError) -> Problem:
+    return Problem(
+        f"cannot trust the controller of farm {farm}: its keyset is not believed: {error}",
+        "is the join string of this controller? make a new one: ncadm token create NETWORK",
+    )

@@ -28,7 +28,7 @@ from protocol.ids import controller_id, is_network_id
 from protocol.joinstring import JoinString, parse_join_string
 from protocol.keys import CurvePublic
 from runtime.cli import VERSION
-from runtime.failure import CannotError, Exit
+from runtime.failure import CannotError, Exit, with_hint
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ class Enrolment:
     def status(self) -> EnrolStatus:
         return EnrolStatus(
             farms=[self._farms[name].status() for name in sorted(self._farms)],
+            problems=[with_hint(p.message, p.hint) for p in self._store.problems.values()],
             endpoints=[str(address) for address in self._surroundings.public],
             families=sorted(self._surroundings.families),
         )

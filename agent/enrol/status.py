@@ -28,5 +28,6 @@ class FarmStatus(msgspec.Struct, kw_only=True):
 
 class EnrolStatus(msgspec.Struct, kw_only=True):
     farms: list[FarmStatus] = []
+    problems: list[str] = []  # with what is kept of farms and join strings
     endpoints: list[str] = []  # addresses by which others can reach this node
     families: list[int] = []

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.enrol.actions import Problem
 from agent.enrol.endpoints import PORT_COUNT, PORT_FIRST
 from protocol.ids import controller_id
 from protocol.joinstring import JoinString, JoinStringError, parse_join_string
@@ -28,7 +29,7 @@ from protocol.keys import (
 )
 from protocol.signed import Signed
 from runtime import files, paths
-from runtime.failure import CannotError
+from runtime.failure import CannotError, with_hint
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class Keys:
             kept = files.load(self._path(network), _KeyFile)
         except files.DamagedFileError as error:
             raise CannotError(
-                f"cannot join network {network}: {error}",
+                f"cannot join network {network}: {error.path} is damaged: {error.reason}",
                 hint=f"bring it back from a backup, or: zosnet-agent leave {network}",
             ) from error
         if kept is None:
@@ -129,6 +130,7 @@ class Store:
 
     def __init__(self, state: Path | None = None) -> None:
         self._state = state or paths.STATE
+        self.problems: dict[str, Problem] = {}  # by file: what could not be read
 
     def count_start(self) -> int:
         """The number of this start of the node's agent."""
@@ -147,22 +149,31 @@ class Store:
         for path in sorted((self._state / "farms").glob("*.json")):
             try:
                 farm = files.load(path, FarmFile)
-            except files.DamagedFileError:
-                # its networks come up from their own caches; a join string makes it new
-                log.exception("farm file damaged", extra={"path": path})
+            except files.DamagedFileError as error:
+                # its networks come up from their own caches
+                self._complain(path, error.message, "any join string of that farm makes it new")
                 continue
             if farm is not None:
                 yield farm
 
+    def _complain(self, path: Path, message: str, hint: str) -> None:
+        log.error(with_hint(message, hint))
+        self.problems[str(path)] = Problem(message, hint)
+
     def keep_farm(self, farm: FarmFile) -> None:
-        files.store(self._state / "farms" / f"{farm.controller_id}.json", farm)
+        path = self._state / "farms" / f"{farm.controller_id}.json"
+        files.store(path, farm)
+        self.problems.pop(str(path), None)
 
     def joins(self) -> Iterator[JoinString]:
         for path in sorted((self._state / "join").glob("[0-9a-f]*")):
             try:
                 yield parse_join_string(path.read_text())
-            except (JoinStringError, UnicodeDecodeError):
-                log.exception("join string damaged", extra={"path": path})
+            except (JoinStringError, UnicodeDecodeError) as error:
+                reason = error.reason if isinstance(error, JoinStringError) else "it is no text"
+                self._complain(
+                    path, f"cannot use the join string in {path}: {reason}", f"rm {path}"
+                )
 
     def keep_join(self, join: JoinString, text: str) -> None:
         files.write_atomic(self._join_path(join.token), text.strip().encode() + b"\n")

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from agent.ndmz.guard import BRIDGE_END, INSIDE, UPLINK4, UPLINK6
 from netns.values import Address, Link
 
+NO_ZOS = "there is no bridge zos; zosnet-agent internet makes it when there is an uplink"
 SPACE = "ndmz"
 BRIDGE, ZOS = "br-ndmz", "zos"
 HOST = ""  # the namespace networkd runs in
@@ -175,7 +176,7 @@ def _uplink(
         steps.append(AddVeth(name, name, mac, host_end, HOST, host_end))
         there = end = None
     if ZOS not in host:
-        steps.append(Blocked(HOST, ZOS, "there is no bridge zos: no uplink has been found yet"))
+        steps.append(Blocked(HOST, ZOS, NO_ZOS))
     elif end is None or not end.up or not _is_port(end, ZOS, host):
         steps.append(SetPort(HOST, host_end, ZOS, isolated=False))
     return [*steps, *_up(SPACE, name, mac, there)]

@@ -40,7 +40,7 @@ from netns.spaces import Spaces
 from netns.sysctl import set_sysctls
 from netns.values import IPAddress
 from runtime import files
-from runtime.failure import CannotError, Exit
+from runtime.failure import CannotError, Exit, with_hint
 
 log = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ class Ndmz:
                 self._problems = {}
                 await self._reconcile()
         except CannotError as error:
-            self._problems["ndmz"] = error.message
+            self._problems["ndmz"] = with_hint(error.message, error.hint)
         self._publish()
 
     async def _reconcile(self) -> None:
@@ -314,7 +314,7 @@ class Ndmz:
             try:
                 await workloads.plug(hands, place)
             except CannotError as error:
-                self._problems[place.name] = error.message
+                self._problems[place.name] = with_hint(error.message, error.hint)
             self._write_resolver(place.name)
 
     def _write_resolver(self, name: str) -> None:
@@ -380,6 +380,8 @@ class Ndmz:
 
     def _reasons(self, *, ready4: bool, ready6: bool) -> list[str]:
         reasons = list(self._problems.values())
+        if "ndmz" in self._problems:  # all else follows from it
+            return reasons
         if not ready4:
             reasons.append("no IPv4: no lease" if not self._facts.usable4 else "no IPv4 gateway")
         if not ready6 and self._config.ndmz.ipv6 != "off":

@@ -31,6 +31,7 @@ class _Learnt(msgspec.Struct, frozen=True):
 class Cache:
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory or paths.STATE / "networks"
+        self.damaged: dict[str, files.DamagedFileError] = {}  # by network, as `networks` found it
 
     def names(self) -> list[str]:
         """The networks that have a file here, damaged or not."""
@@ -41,8 +42,9 @@ class Cache:
         for path in sorted(self._directory.glob("*/netmap.json")):
             try:
                 kept = files.load(path, Kept)
-            except files.DamagedFileError:
-                log.exception("netmap damaged", extra={"path": path})
+            except files.DamagedFileError as error:
+                log.error(error.message)  # noqa: TRY400  # a sentence for people
+                self.damaged[path.parent.name] = error
                 continue
             if kept is not None and is_network_id(kept.network) == (
                 kept.network == path.parent.name

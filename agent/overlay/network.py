@@ -29,7 +29,7 @@ from netns.values import IPAddress
 from netns.wireguard.backend import WireGuardBackend
 from netns.wireguard.device import DeviceError, Endpoint
 from protocol.signed import StatementError
-from runtime.failure import CannotError
+from runtime.failure import CannotError, with_hint
 
 log = logging.getLogger(__name__)
 
@@ -266,7 +266,7 @@ class Network:
             else CannotError(f"cannot configure {self.names.device}: {error}")
         )
         if self.problem is None or self.problem.message != problem.message:
-            log.error(problem.message)
+            log.error(with_hint(problem.message, problem.hint))
         self.problem = problem
 
     # -- its other tasks

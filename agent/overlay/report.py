@@ -14,7 +14,7 @@ def describe(network: Network, port: int, refused: str) -> NetworkStatus:
     return NetworkStatus(
         network=belief.network,
         name=belief.settings.name,
-        state="withdrawn" if network.withdrawn else "up" if network.overlay_at else "starting",
+        state=_state(network),
         namespace=network.names.space,
         device=network.names.device,
         bridge=network.names.bridge,
@@ -39,6 +39,14 @@ def describe(network: Network, port: int, refused: str) -> NetworkStatus:
             for r in (network.verified.refusals if network.verified else ())
         ],
     )
+
+
+def _state(network: Network) -> str:
+    if network.withdrawn:
+        return "withdrawn"
+    if network.overlay_at is None:
+        return "starting"
+    return "failing" if network.problem is not None else "up"
 
 
 def _problem(network: Network, refused: str) -> str:

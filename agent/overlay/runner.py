@@ -86,7 +86,8 @@ class Overlay:
             networks=[
                 describe(network, keys.of(name).port, refused.get(name, ""))
                 for name, network in sorted(self._networks.items())
-            ]
+            ],
+            problems=[said for name, said in refused.items() if name not in self._networks],
         )
 
     # -- what enrolment tells
@@ -122,6 +123,7 @@ class Overlay:
 
     def left(self, network: str) -> None:
         self._surface.cache.forget(network)
+        self._refused.pop(network, None)
         known = self._networks.pop(network, None)
         if known is None:
             return
@@ -156,6 +158,8 @@ class Overlay:
                 )
                 continue
             self._add(belief, from_cache=True)
+        for name, damage in self._surface.cache.damaged.items():
+            self._refused[name] = f"{damage.message} (it comes anew from the controller)"
 
     def _begin(self, trust: Trust, joined: Joined) -> Holding:
         key = self._surface.keys.of(joined.network)

@@ -30,7 +30,9 @@ class RefusalStatus(msgspec.Struct, kw_only=True):
 
 
 class NetworkStatus(msgspec.Struct, kw_only=True):
-    """`state`: starting (not on the device yet) | up | withdrawn (our membership is not valid)."""
+    """`state`: starting (not on the device yet) | up | failing (it was up, and cannot be kept so) |
+    withdrawn (our membership is not valid).
+    """
 
     network: str
     name: str
@@ -59,3 +61,4 @@ class NetworkStatus(msgspec.Struct, kw_only=True):
 
 class OverlayStatus(msgspec.Struct, kw_only=True):
     networks: list[NetworkStatus] = []
+    problems: list[str] = []  # with networks that are kept here and could not be used

@@ -22,21 +22,21 @@ def test_our_units_are_the_boot_and_two_services_behind_it() -> None:
     assert (boot.name, boot.oneshot, boot.after) == ("internet", True, ())
     assert (dhcp.name, dhcp.oneshot, dhcp.after) == ("dhcp-zos", False, ("internet",))
     assert (daemon.name, daemon.oneshot, daemon.after) == ("networkd", False, ("internet",))
-    assert dhcp.exec == (str(AGENT), "dhcp", "zos")
-    assert daemon.exec == (str(AGENT), "networkd")
+    assert dhcp.exec == (str(AGENT), "dhcp", "zos", "--keep-trying")
+    assert daemon.exec == (str(AGENT), "networkd", "--keep-trying")
 
 
 def test_the_boot_is_a_loop_of_the_shell_with_the_path_quoted() -> None:
     unit = internet(AGENT, after=("udev-trigger",))
 
     assert unit.exec[:2] == ("/bin/sh", "-c")
-    assert unit.exec[2] == f"until '{AGENT}' internet; do sleep 2; done"
+    assert unit.exec[2] == f"until '{AGENT}' internet --keep-trying; do sleep 2; done"
     assert unit.after == ("udev-trigger",)
 
 
 def test_only_what_differs_from_zinits_defaults_is_written() -> None:
     assert render(dhcp_zos(Path("/bin/agent"))) == (
-        'exec: "/bin/agent dhcp zos"\nafter: ["internet"]\n'
+        'exec: "/bin/agent dhcp zos --keep-trying"\nafter: ["internet"]\n'
     )
 
 
