@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from runtime.alone import BusyError
-from runtime.failure import CannotError
+from runtime.failure import CannotError, with_hint
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def keep_trying(
             if now() - began >= LIVED:
                 said, pause = "", FIRST
             if error.message != said:
-                log.error(error.message, extra={"hint": error.hint or "none"})  # noqa: TRY400  # a sentence for people
+                log.error(with_hint(error.message, error.hint))  # noqa: TRY400  # a sentence for people
             said = error.message
             if not isinstance(error, BusyError):  # the one that runs says how it goes
                 tell(error)

@@ -4,6 +4,8 @@ What a member has it keeps; what it once had and still rests it gets back. A net
 memory only: `AddressBook` builds them from the database and forgets them when a batch failed.
 """
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 import msgspec
@@ -144,9 +146,21 @@ def _allocate(book: AddressBook, work: Work, network: int, node: int, family: in
         Code.POOL_EXHAUSTED,
         f"cannot assign an address: pool {prefixes} of network {found.name if found else network}"
         " is full",
-        hint="forget members that are gone (ncadm member forget), or make a larger network",
+        hint=_way_out(space for _, space in spaces),
         retry_after=60.0,
     )
+
+
+def _way_out(spaces: Iterable[Space]) -> str:
+    """Forgetting helps a day later: what was released rests."""
+    moments = [moment for space in spaces if (moment := space.wakes_at()) is not None]
+    if not moments:
+        return (
+            "make a larger network, or forget members that are gone (ncadm member forget):"
+            " their addresses are free a day later"
+        )
+    free_at = datetime.fromtimestamp(min(moments) / 1000, UTC)
+    return f"make a larger network; the next address is free at {free_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _space_of(book: AddressBook, work: Work, row: Assignment) -> Space:

@@ -8,6 +8,7 @@ networks: [{name: home, ipv4: 10.9.0.0/16}]   # made at start when they do not e
 log: {level: info, directory: /var/log/zosnet}
 """
 
+import argparse
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -58,9 +59,22 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.directory / "keys"
 
 
-def load(path: Path) -> Config:
-    """Raises ConfigError."""
-    config = load_config(path, Config)
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """The `--config FILE` that every command has."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"its settings (default: {CONFIG_FILE})"
+    )
+
+
+def load(named: Path | None = None) -> Config:
+    """The config in the file that somebody named, which must be there, or in CONFIG_FILE.
+
+    Raises ConfigError.
+    """
+    path = named or CONFIG_FILE
+    config = load_config(path, Config, must_exist=named is not None)
+    if not config.data:
+        raise ConfigError(path, "data: it is empty", hint=f"such as {paths.STATE / 'controller'}")
     for endpoint in config.listen:
         if not is_endpoint(endpoint):
             raise ConfigError(

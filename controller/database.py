@@ -51,11 +51,17 @@ class Lock:
 def create(path: Path, meta: dict[str, bytes]) -> None:
     """A new database with all tables and the first rows of `meta`."""
     engine = _engine(path)
-    with engine.begin() as connection:
-        SQLModel.metadata.create_all(connection)
-        rows = {"schema": b"%d" % SCHEMA, "incarnation": b"1", **meta}
-        connection.execute(META.insert(), [{"key": k, "value": v} for k, v in rows.items()])
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            SQLModel.metadata.create_all(connection)
+            rows = {"schema": b"%d" % SCHEMA, "incarnation": b"1", **meta}
+            connection.execute(META.insert(), [{"key": k, "value": v} for k, v in rows.items()])
+    except DriverError as error:
+        raise DatabaseError(
+            f"cannot make {path}: {error.orig}", hint=f"see: df {path.parent.parent}"
+        ) from error
+    finally:
+        engine.dispose()
     path.chmod(0o600)
 
 
@@ -100,7 +106,7 @@ def write_meta(connection: Connection, key: str, value: bytes) -> None:
 
 def damaged(path: Path, reason: str) -> DatabaseError:
     return DatabaseError(
-        f"cannot use {path}: it is damaged: {reason}",
+        f"cannot use {path}: it is damaged: {' '.join(reason.split())}",
         hint="keep a copy of the file, then put a backup in its place",
         code=Exit.PROBLEMS,
     )

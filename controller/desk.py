@@ -49,7 +49,7 @@ from protocol.messages import (
     decode_token_request,
     encode,
 )
-from runtime.failure import CannotError, Exit
+from runtime.failure import CannotError, Exit, with_hint
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -57,6 +57,7 @@ T = TypeVar("T")
 BATCH = 256
 WAITING_MAX = 2048  # requests that were read and not yet handled; more are told to come later
 BUSY_FOR = 1.0  # seconds
+COMPLAIN_EACH = 60.0
 _SQLITE_FULL = 13
 
 Writing = Admit | Hello | Join | Refresh | Leave
@@ -79,6 +80,7 @@ class Desk:
         self.counts: Counter[str] = Counter()
         self._waiting: deque[Request] = deque()
         self._deferred: list[Request] = []
+        self._complained_at = float("-inf")
         self.seen: dict[int, tuple[int, str]] = {}  # node: when (ms), from where
 
     @property
@@ -141,7 +143,9 @@ class Desk:
             self.commit()
         except DBAPIError as error:
             self._undo()
-            raise storage_error(error) from error
+            problem = storage_error(error)
+            self._complain(problem, now)
+            raise problem from error
         except BaseException:
             self._undo()
             raise
@@ -154,6 +158,12 @@ class Desk:
         """From here on it survives a power cut."""
         self.registry.connection.commit()
 
+    def _complain(self, problem: CannotError, now: float) -> None:
+        """In the log once a minute: nodes go on asking while the disk is full."""
+        if now >= self._complained_at + COMPLAIN_EACH:
+            self._complained_at = now
+            log.error(with_hint(problem.message, problem.hint))
+
     def _undo(self) -> None:
         self.registry.connection.rollback()
         self.registry.distrust()
@@ -164,7 +174,6 @@ class Desk:
         try:
             return self.transact(lambda work: self._handle_all(work, requests), now_ms, now)
         except StorageFullError as error:
-            log.error("cannot store", extra={"reason": str(error)})  # noqa: TRY400
             return [error.reply(_id_of(r)) for r in requests]
         except CannotError:
             raise
@@ -301,7 +310,12 @@ def storage_error(error: DBAPIError) -> CannotError:
     """What a failed statement means: StorageFullError, or that the controller cannot go on."""
     code = getattr(error.orig, "sqlite_errorcode", 0)
     if code == _SQLITE_FULL:
-        return StorageFullError(Code.BUSY, "cannot store this: the disk is full", retry_after=30.0)
+        return StorageFullError(
+            Code.BUSY,
+            "cannot store this: the disk is full",
+            hint="make room on the controller's disk; nothing is lost, nodes ask again",
+            retry_after=30.0,
+        )
     return CannotError(
         f"cannot write the database: {error.orig}",
         hint="see the disk: df, dmesg; then start the controller again",

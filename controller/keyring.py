@@ -68,7 +68,11 @@ def load(directory: Path) -> Keyring:
     root_signer = Signer(SigningSeed(read_key(root_path))) if root_path.exists() else None
     root = VerifyKey(read_key(directory / "root.pub"))
     if root_signer is not None and root_signer.key != root:
-        raise KeyFileError(f"cannot use {root_path}: it does not belong to {root_path}.pub")
+        raise KeyFileError(
+            f"cannot use the key {root_path}: it does not belong to {root_path}.pub",
+            hint="restore the data directory's keys/ from a backup",
+            code=Exit.PROBLEMS,
+        )
     secret = CurveSecret(read_key(directory / "curve"))
     return Keyring(
         root=root,

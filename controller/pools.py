@@ -50,6 +50,10 @@ class Space:
         """Free now; addresses that rest are not."""
         return self.size - self._count
 
+    def wakes_at(self) -> int | None:
+        """When the next address that rests is free (ms), None when none rests."""
+        return self._resting[0][0] if self._resting else None
+
     def __contains__(self, address: int) -> bool:
         """Whether `address` is used or rests."""
         if not self.first <= address <= self.last:

@@ -70,7 +70,14 @@ def node_router(
 def admin_router(context: "zmq.Context[zmq.Socket[bytes]]", path: Path) -> "zmq.Socket[bytes]":
     """Where ncadm connects: a file that root and its group may open."""
     _refuse_taken(path)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    except OSError as error:
+        raise ListenError(
+            f"cannot listen on {path}: {error.strerror}",
+            hint="see `socket` in controller.yaml",
+            code=Exit.USAGE,
+        ) from error
     router = _router(context, MAX_ADMIN_FRAME)
     before = os.umask(0o117)
     try:

@@ -55,7 +55,8 @@ def parse_config(data: bytes, kind: type[T], path: Path) -> T:
     try:
         return msgspec.convert(document, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise _explain(path, str(error), document, kind) from error
+        reason, hint = explain_invalid(str(error), document, kind, yaml=True)
+        raise ConfigError(path, reason, hint=hint) from error
 
 
 def _read_yaml(data: bytes, path: Path) -> Any:
@@ -106,42 +107,40 @@ def _check_shape(yaml: Any, data: bytes) -> None:
             raise yaml.YAMLError(f"line {line}: a second document (---) begins")
 
 
-def _explain(path: Path, said: str, document: Mapping[str, Any], kind: type[Any]) -> ConfigError:
-    """A msgspec message in the words of somebody who reads the file."""
+def explain_invalid(
+    said: str, document: Mapping[str, Any], kind: type[Any], *, yaml: bool = False
+) -> tuple[str, str | None]:
+    """A msgspec message in the words of somebody who wrote `document`, and a hint. `yaml`: also
+    what YAML makes of text that is not quoted.
+    """
     match = re.fullmatch(r"(.*?)(?: - at `(?:key in )?\$\.?(.*)`)?", said, re.DOTALL)
     reason, key = (match[1], match[2] or "") if match else (said, "")
-    place = f"{key}: " if key else ""
+    steps = _steps(key)
+    value = _value_at(document, steps)
+    wrong = re.fullmatch(r"Expected `(.+)`, got `(\w+)`", reason)
+    misread = _misread(wrong[1].split(" | "), wrong[2], value) if wrong and yaml else None
+    text, hint = misread or _reword(reason, steps, value, kind)
+    return f"{key}: {text}" if key else text, hint
+
+
+def _reword(reason: str, steps: list[str], value: Any, kind: type[Any]) -> tuple[str, str | None]:
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", reason, re.DOTALL):
-        known = _keys_at(kind, _steps(key))
-        near = difflib.get_close_matches(unknown[1], known, 1)
-        way = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
-        return ConfigError(path, f"{place}unknown key {unknown[1]!r}", hint=way)
-    if wrong := re.fullmatch(r"Expected `(.+)`, got `(\w+)`", reason):
-        expected, value = wrong[1].split(" | "), _value_at(document, _steps(key))
-        wrongly, hint = _misread(expected, wrong[2], value) or _unfit(expected, value)
-        return ConfigError(path, f"{place}{wrongly}", hint=hint)
+        known = sorted(_keys_at(kind, steps))
+        near = _nearest(unknown[1], known)
+        return f"unknown key {unknown[1]!r}", near or f"known keys: {', '.join(known)}"
+    if wrong := re.fullmatch(r"Expected `(.+)`, got `\w+`", reason):
+        return _unfit(wrong[1].split(" | "), value)
     if word := re.fullmatch(r"Invalid enum value '(.*)'", reason, re.DOTALL):
-        choices = _choices_at(kind, _steps(key))
-        near = difflib.get_close_matches(word[1], choices, 1)
-        return ConfigError(
-            path,
-            f"{place}{word[1]!r} is not one of {', '.join(choices)}",
-            hint=f"did you mean {near[0]!r}?" if near else None,
-        )
+        choices = _choices_at(kind, steps)
+        return f"{word[1]!r} is not one of {', '.join(choices)}", _nearest(word[1], choices)
     if missing := re.fullmatch(r"Object missing required field `(.*)`", reason):
-        return ConfigError(path, f"{place}the key {missing[1]!r} is missing")
-    return ConfigError(path, f"{place}{_limit(reason, _value_at(document, _steps(key)))}")
+        return f"the key {missing[1]!r} is missing", None
+    return _limit(reason, value), None
 
 
-_WORDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "str": "text",
-    "array": "a list",
-    "object": "keys with values",
-    "null": "nothing",
-}
+def _nearest(word: str, known: list[str]) -> str | None:
+    near = difflib.get_close_matches(word, known, 1)
+    return f"did you mean {near[0]!r}?" if near else None
 
 
 def _limit(reason: str, value: Any) -> str:
@@ -153,6 +152,17 @@ def _limit(reason: str, value: Any) -> str:
     unit = {"array": " entries", "str": " characters"}.get(limit[1], "")
     has = len(value) if limit[2] and hasattr(value, "__len__") else value
     return f"{most} {limit[4]}{unit} needed, not {has}"
+
+
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "array": "a list",
+    "object": "keys with values",
+    "null": "nothing",
+}
 
 
 def _unfit(expected: list[str], value: Any) -> tuple[str, str | None]:

@@ -1,7 +1,6 @@
 """`zosnet-controller check`: is the database sound, do the audit chains fit, do the keys belong?"""
 
 import argparse
-from pathlib import Path
 
 from controller import audit, config
 from controller.database import Lock
@@ -10,7 +9,7 @@ from runtime.failure import CannotError, Exit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, default=config.CONFIG_FILE, metavar="FILE")
+    config.add_config(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from runtime.failure import CannotError, Exit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, default=config.CONFIG_FILE, metavar="FILE")
+    config.add_config(parser)
     parser.add_argument(
         "--endpoint",
         action="append",
@@ -49,14 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
 def create(settings: config.Config, endpoints: tuple[str, ...]) -> keyring.Keyring:
     """Raises CannotError when there is something already."""
     directory = settings.directory
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise CannotError(
-            f"cannot make a controller in {directory}: it is not empty",
-            hint="run the one that is there with: zosnet-controller serve; or set `data`",
-            code=Exit.CONFLICT,
-        )
     fresh = directory.with_name(f".{directory.name}.new")
     try:
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise CannotError(
+                f"cannot make a controller in {directory}: it is not empty",
+                hint="run the one that is there with: zosnet-controller serve; or set `data`",
+                code=Exit.CONFLICT,
+            )
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700, parents=True)
         keyring.create(fresh / "keys")
@@ -69,7 +69,7 @@ def create(settings: config.Config, endpoints: tuple[str, ...]) -> keyring.Keyri
         raise CannotError(
             f"cannot make a controller in {directory}: {error.strerror}",
             hint="run it as root, or set `data` in controller.yaml",
-            code=Exit.USAGE,
+            code=Exit.DENIED if isinstance(error, PermissionError) else Exit.USAGE,
         ) from error
     return keys
 

@@ -11,20 +11,31 @@ from controller.database import Lock
 from controller.opening import open_registry
 from controller.server import Server
 from controller.sockets import limit_memory
-from runtime.failure import CannotError, Exit
+from runtime.config import ConfigError
+from runtime.failure import CannotError, Exit, with_hint
 from runtime.log import start_logging
 
 log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, default=config.CONFIG_FILE, metavar="FILE")
+    config.add_config(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config)
     directory = Path(settings.log.directory) if settings.log.directory else None
     start_logging(settings.log.level, program="zosnet-controller", directory=directory)
+    try:
+        _serve(settings, arguments.config)
+    except CannotError as error:
+        if directory is not None:  # stderr gets it in any case
+            log.error(with_hint(error.message, error.hint))  # noqa: TRY400  # a sentence for people
+        raise
+    return Exit.OK
+
+
+def _serve(settings: config.Config, named: Path | None) -> None:
     if not settings.database.exists():
         raise CannotError(
             f"cannot serve: there is no controller in {settings.directory}",
@@ -36,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         limit_memory(settings.memory_mib)
         registry = open_registry(settings)
         server = Server(settings, registry)
-        server.ensure_networks(settings.networks)
+        _make_networks(server, settings, named)
         server.stop_at_signals()
         log.info(
             "controller started",
@@ -46,16 +57,30 @@ def run(arguments: argparse.Namespace) -> int:
                 "networks": len(registry.networks),
             },
         )
-        try:
-            server.run()
-        except DBAPIError as error:
-            raise CannotError(
-                f"cannot use {settings.database}: {error.orig}",
-                hint="stop it and look: zosnet-controller check",
-                code=Exit.PROBLEMS,
-            ) from error
+        _run(server, settings)
         registry.connection.close()
         log.info("controller stopped")
     finally:
         lock.release()
-    return Exit.OK
+
+
+def _run(server: Server, settings: config.Config) -> None:
+    try:
+        server.run()
+    except DBAPIError as error:
+        raise CannotError(
+            f"cannot use {settings.database}: {error.orig}",
+            hint="stop it and look: zosnet-controller check",
+            code=Exit.PROBLEMS,
+        ) from error
+
+
+def _make_networks(server: Server, settings: config.Config, named: Path | None) -> None:
+    try:
+        server.ensure_networks(settings.networks)
+    except CannotError as error:
+        server.close()
+        if error.code != Exit.USAGE:
+            raise
+        path = named or config.CONFIG_FILE
+        raise ConfigError(path, f"networks: {error.message}", hint=error.hint) from error

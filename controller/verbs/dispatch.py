@@ -11,6 +11,7 @@ from controller.verbs import member, network, status, token
 from controller.verbs.office import Items, Office
 from controller.work import ClashError
 from protocol.admin import Call, Failed, Result, decode_call, encode_admin
+from runtime.config import explain_invalid
 from runtime.failure import CannotError, Exit
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ def _run(office: Office, call: Call) -> Result | Failed:
         arguments = msgspec.convert(call.arguments, arguments_kind, strict=True)
         return Result(call.id, kind, verb(office, arguments))
     except msgspec.ValidationError as error:
-        return Failed(call.id, Exit.USAGE, f"cannot do {call.verb}: {error}")
+        reason, way = explain_invalid(str(error), call.arguments, arguments_kind)
+        return Failed(call.id, Exit.USAGE, f"cannot do {call.verb}: {reason}", way or "")
     except CannotError as error:
         return Failed(call.id, int(error.code), error.message, error.hint or "")
     except ClashError:

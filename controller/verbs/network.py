@@ -61,15 +61,16 @@ def create(office: Office, wanted: Create) -> Items:
             return [describe(office, network)]
         if network.name == wanted.name:
             raise RefusedError(
-                Code.CONFLICT, f"cannot create network {wanted.name}: it exists already"
+                Code.CONFLICT,
+                f"cannot create network {wanted.name}: it exists already",
+                hint=f"see: ncadm network show {wanted.name}",
             )
     check_name(wanted.name)
     number = office.registry.last_number + 1  # never one that was: its certificates are about
     if number >= NETWORKS_MAX:
         raise RefusedError(Code.POOL_EXHAUSTED, "cannot create a network: no number is left")
-    ranges = [_range(text) for text in (wanted.ipv4, wanted.ipv6) if text]
-    if [r.version for r in ranges] == [6, 4]:
-        ranges.reverse()
+    given = ((wanted.ipv4, 4), (wanted.ipv6, 6))
+    ranges = [_range(text, version) for text, version in given if text]
     pools = [_pool(number, r) for r in ranges or default_ranges(office.registry.controller, number)]
     network = Network(
         number=number,
@@ -214,22 +215,44 @@ def check_name(name: str) -> None:
         )
 
 
-def _range(text: str) -> IPNetwork:
+def _range(text: str, version: int) -> IPNetwork:
+    network, reason, hint = _read_range(text)
+    if network is not None and network.version != version:
+        reason, hint = f"it is IPv{network.version}", f"--ipv{network.version} {text}"
+    if network is None or reason:
+        raise RefusedError(Code.BAD_REQUEST, f"cannot use the range {text}: {reason}", hint=hint)
+    return network
+
+
+def _read_range(text: str) -> tuple[IPNetwork | None, str, str]:
+    """The range, or why it is none and what to write."""
     try:
-        return ip_network(text)
-    except ValueError as error:
-        raise RefusedError(
-            Code.BAD_REQUEST, f"cannot use the range {text!r}: {error}", hint="such as 10.9.0.0/16"
-        ) from error
+        return ip_network(text), "", ""
+    except ValueError:
+        pass
+    try:
+        around = ip_network(text, strict=False)
+    except ValueError:
+        return None, "it is no range of addresses", "such as 10.9.0.0/16 or fd00:9::/64"
+    return None, "it is an address in a range", f"did you mean {around}?"
 
 
 def _pool(number: int, network: IPNetwork) -> Pool:
     if network.is_multicast or network.is_loopback or network.prefixlen < 8:
-        raise RefusedError(Code.BAD_REQUEST, f"cannot use the range {network}: it is no overlay's")
+        raise RefusedError(
+            Code.BAD_REQUEST,
+            f"cannot use the range {network}: it is not one for an overlay",
+            hint="such as 10.9.0.0/16 or fd00:9::/64",
+        )
     try:
         first, last = usable_range(network)
     except ValueError as error:
-        raise RefusedError(Code.BAD_REQUEST, f"cannot use the range: {error}") from error
+        smallest = 30 if network.version == 4 else 126
+        raise RefusedError(
+            Code.BAD_REQUEST,
+            f"cannot use the range {network}: it has no address for a member",
+            hint=f"the smallest is a /{smallest}, with {1 if network.version == 4 else 2}",
+        ) from error
     return Pool(number, str(network), network.version, sixteen(first), sixteen(last))
 
 

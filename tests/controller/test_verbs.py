@@ -41,14 +41,18 @@ def test_a_network_without_ranges_gets_a_pair_of_its_own(house: House) -> None:
     [
         ({"name": "no blank"}, "cannot call a network"),
         ({"name": ""}, "cannot call a network"),
-        ({"name": "x", "ipv4": "10.9.0.1/16"}, "has host bits set"),
+        ({"name": "x", "ipv4": "10.9.0.1/16"}, "it is an address in a range"),
         ({"name": "x", "ipv4": "10.9.0.0/31"}, "no address for a member"),
-        ({"name": "x", "ipv4": "224.0.0.0/16"}, "no overlay's"),
+        ({"name": "x", "ipv4": "224.0.0.0/16"}, "not one for an overlay"),
+        ({"name": "x", "ipv4": "fd00::/64"}, "it is IPv6"),
+        ({"name": "x", "ipv6": "10.9.0.0/16"}, "it is IPv4"),
+        ({"name": "x", "ipv4": "10.9.0.0/33"}, "it is no range of addresses"),
+        ({"name": "x", "mtu": "big"}, "mtu: 'big' is not a whole number"),
         ({"name": "x", "life": 60}, "a day is the least"),
         ({"name": "x", "mtu": 100}, "1280 to 9000"),
         ({"name": "x", "dns": ["ns.example"]}, "DNS server"),
-        ({"name": 7}, "Expected `str`"),
-        ({"name": "x", "colour": "red"}, "unknown field `colour`"),
+        ({"name": 7}, "name: 7 is not text"),
+        ({"name": "x", "colour": "red"}, "unknown key 'colour'"),
     ],
 )
 def test_a_wrong_network_is_refused_and_none_is_made(

@@ -83,7 +83,11 @@ def power_on(farm: Farm) -> Living:
 
 def pid_of(node: Node, words: str) -> int:
     """As the machine counts it, of the one process of `node` whose command line ends so."""
-    found = [pid for pid, line in processes(node).items() if line.endswith(words)]
+    found = [
+        pid
+        for pid, line in processes(node).items()
+        if line.removesuffix(" --keep-trying").endswith(words)
+    ]
     assert len(found) == 1, found
     return found[0]
 
