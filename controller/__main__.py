@@ -5,9 +5,9 @@ import sys
 from runtime.cli import Command, run_program
 
 COMMANDS = (
-    Command("init", "make keys and database", "controller.cli.init"),
-    Command("serve", "admit nodes, assign addresses, sign", "controller.cli.serve"),
-    Command("check", "look whether database and audit log are sound", "controller.cli.check"),
+    Command("init", "make a controller: keys and database", "controller.cli.init"),
+    Command("serve", "run it: admit nodes, assign addresses, sign", "controller.cli.serve"),
+    Command("check", "check whether database and audit log are sound", "controller.cli.check"),
 )
 
 

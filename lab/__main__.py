@@ -5,13 +5,11 @@ import sys
 from runtime.cli import Command, run_program
 
 COMMANDS = (
-    Command(
-        "demo", "a farm from power-on to the overlay, with checks and a report", "lab.cli.demo"
-    ),
-    Command("up", "make a farm and leave it in the background", "lab.cli.up"),
-    Command("status", "what the nodes of a farm in the background have", "lab.cli.status"),
-    Command("exec", "run a command in a machine of a farm", "lab.cli.exec"),
-    Command("down", "end a farm in the background", "lab.cli.down"),
+    Command("demo", "show a farm from power-on to the overlay, and check it", "lab.cli.demo"),
+    Command("up", "make a farm and leave it up", "lab.cli.up"),
+    Command("status", "show what the nodes of a farm have", "lab.cli.status"),
+    Command("exec", "run a command on a machine of a farm", "lab.cli.exec"),
+    Command("down", "end a farm; nothing of it is left", "lab.cli.down"),
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from runtime.failure import CannotError, Exit
 
-WIDTH = 26  # of the column of names in a help text
+NARROWEST, WIDTH = 16, 26  # of the column of names in a help text
 
 
 class UsageError(CannotError):
@@ -32,6 +32,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=WIDTH)
+        self._action_max_length = NARROWEST  # else the longest command runs into its help
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if not action.option_strings or action.nargs == 0:
@@ -47,6 +48,15 @@ class Help(argparse.RawDescriptionHelpFormatter):
 class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": Help, "allow_abbrev": False, **options})
+
+    def format_help(self) -> str:
+        """Commands and arguments first, options after them."""
+        groups = self._action_groups
+        self._action_groups = sorted(groups, key=lambda group: group.title == "options")
+        try:
+            return super().format_help()
+        finally:
+            self._action_groups = groups
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(self.prog, message)

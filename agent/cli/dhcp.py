@@ -14,7 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("link", metavar="LINK", help="the link, for example zos")
     parser.add_argument(
-        "--metric", type=int, default=100, help="of the default route (default: 100)"
+        "--metric",
+        type=int,
+        default=100,
+        metavar="NUMBER",
+        help="of the default route (default: 100)",
     )
     parser.add_argument("--no-dns", action="store_true", help="leave /etc/resolv.conf alone")
     parser.add_argument(

@@ -15,12 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--supervisor",
         choices=get_args(Supervisor),
-        help="who keeps the lease keeper running (default: as agent.yaml says, else zinit)",
+        metavar="NAME",
+        help="who keeps the lease keeper running: zinit, systemd, none (default: as agent.yaml says)",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="only try the targets of `check` in agent.yaml and report them",
+        help="only try the targets of `check` in agent.yaml",
     )
 
     add_keep_trying(parser)

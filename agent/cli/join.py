@@ -13,8 +13,17 @@ from runtime.failure import CannotError, Exit
 MAX_SIZE = 4096  # bytes; a join string has some 300
 
 
+EXAMPLES = (
+    "zosnet-agent join /root/join",
+    "zosnet-agent join -      # type or paste it: it is not shown",
+    "ssh controller ncadm token create home | zosnet-agent join -",
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="where the join string stands, or - for stdin", metavar="FILE")
+    parser.add_argument(
+        "file", metavar="FILE", help="where the join string stands; - for stdin or the terminal"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

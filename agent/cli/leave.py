@@ -5,10 +5,12 @@ import sys
 
 from runtime.failure import CannotError, Exit
 
+EXAMPLES = ("zosnet-agent leave home",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", help="its name or id, as status shows them")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("network", metavar="NETWORK", help="its name or id, as status shows them")
+    parser.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
 
 
 def run(arguments: argparse.Namespace) -> int:

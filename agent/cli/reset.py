@@ -9,7 +9,7 @@ from runtime.failure import CannotError, Exit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
     parser.add_argument(
         "--forget",
         action="store_true",

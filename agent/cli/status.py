@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from agent.overlay.status import NetworkStatus
 
 
+EXAMPLES = ("zosnet-agent status", "zosnet-agent status -o json")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
 

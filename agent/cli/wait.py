@@ -8,14 +8,26 @@ from runtime.failure import CannotError, Exit
 LOOK_EACH = 0.05  # seconds
 
 
+EXAMPLES = ("zosnet-agent wait", "zosnet-agent wait uplink --timeout 20")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from agent.status import PHASES
 
     parser.add_argument(
-        "phase", nargs="?", choices=PHASES, default="overlay", help="how far (default: overlay)"
+        "phase",
+        nargs="?",
+        choices=PHASES,
+        default="overlay",
+        metavar="PHASE",
+        help=f"{', '.join(PHASES)} (default: overlay)",
     )
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="give up after (default: 60)"
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="then give up, with exit code 9 (default: 60)",
     )
 
 

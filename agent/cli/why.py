@@ -6,10 +6,16 @@ import json
 from runtime.cli import SCHEMA, add_output
 from runtime.failure import CannotError, Exit
 
+EXAMPLES = ("zosnet-agent why", "zosnet-agent why uplink", "zosnet-agent why n3")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "topic", nargs="?", help="uplink, ndmz, a network, or a peer by name or address"
+        "topic",
+        nargs="?",
+        metavar="TOPIC",
+        help="uplink, ndmz, a network, or a peer by name or address"
+        " (default: all that is not as it should be)",
     )
     add_output(parser)
 

@@ -5,10 +5,14 @@ import sys
 from runtime.cli import Command, run_program
 
 COMMANDS = (
-    Command("network", "create, list, show, set, delete networks", "controller.admin.network"),
-    Command("member", "see who is in a network; let in, keep out", "controller.admin.member"),
-    Command("token", "create, list, show, revoke join tokens", "controller.admin.token"),
-    Command("status", "how the controller is", "controller.admin.status"),
+    Command("network", "networks: create, list, show, set, delete", "controller.admin.network"),
+    Command(
+        "member",
+        "members: list, show, set, authorize, deauthorize, ban, forget",
+        "controller.admin.member",
+    ),
+    Command("token", "join strings: create, list, show, revoke", "controller.admin.token"),
+    Command("status", "show how the controller is", "controller.admin.status"),
 )
 
 

@@ -8,6 +8,7 @@ time may be repeated: every verb is idempotent.
 
 import argparse
 import secrets
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,17 @@ Items = list[dict[str, Any]]
 def add_common(parser: argparse.ArgumentParser) -> None:
     """`--socket`, `-o`: what every verb has."""
     parser.add_argument(
-        "--socket", type=Path, default=SOCKET, help="the controller's admin socket (%(default)s)"
+        "--socket",
+        type=Path,
+        default=SOCKET,
+        metavar="PATH",
+        help="the controller's admin socket (default: %(default)s)",
     )
     add_output(parser)
 
 
 def add_yes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
 
 
 def ask(arguments: argparse.Namespace, verb: str, call: dict[str, Any]) -> Items:
@@ -42,8 +47,7 @@ def ask(arguments: argparse.Namespace, verb: str, call: dict[str, Any]) -> Items
     from protocol.admin import Call, Failed, decode_answer, encode_admin
 
     path: Path = arguments.socket
-    if not path.exists():
-        raise _unreachable(path, "it does not exist")
+    _knock(path)
     number = secrets.randbits(32)
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.LINGER, 0)
@@ -65,6 +69,11 @@ def ask(arguments: argparse.Namespace, verb: str, call: dict[str, Any]) -> Items
     return answer.items
 
 
+def add_verbs(parser: argparse.ArgumentParser) -> "argparse._SubParsersAction[Any]":
+    """The place of a noun's verbs."""
+    return parser.add_subparsers(title="commands", dest="verb", metavar="COMMAND", required=True)
+
+
 def confirm(arguments: argparse.Namespace, question: str) -> None:
     """Ask before something that cannot be taken back: only on a terminal. Raises CannotError."""
     if arguments.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -72,6 +81,25 @@ def confirm(arguments: argparse.Namespace, question: str) -> None:
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CannotError("cannot go on: it was not confirmed", code=Exit.USAGE)
+
+
+def _knock(path: Path) -> None:
+    """libzmq waits in silence for whoever may come; a person wants to know that nobody is there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            raise _unreachable(path, "it does not exist") from None
+        except ConnectionRefusedError:
+            raise _unreachable(path, "nobody listens there") from None
+        except PermissionError as error:
+            raise CannotError(
+                f"cannot reach the controller at {path}: not root",
+                hint="run it with sudo",
+                code=Exit.DENIED,
+            ) from error
+        except OSError as error:
+            raise _unreachable(path, str(error.strerror or error)) from error
 
 
 def _unreachable(path: Path, reason: str) -> CannotError:

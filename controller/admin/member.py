@@ -2,8 +2,9 @@
 
 import argparse
 
-from controller.admin.client import Items, add_common, add_yes, ask, confirm
+from controller.admin.client import Items, add_common, add_verbs, add_yes, ask, confirm
 from runtime.cli import print_items
+from runtime.usage import add_verb
 
 COLUMNS = {
     "address": "address",
@@ -17,32 +18,49 @@ COLUMNS = {
 }
 FORGOTTEN = {"address": "address", "name": "name", "network": "network"}
 VERBS = {
-    "show": "one member",
-    "authorize": "let a waiting or deauthorized member in",
-    "deauthorize": "out, and let it wait; it keeps its addresses",
-    "ban": "out, and its key is refused",
-    "forget": "out of the list; its addresses rest, then are free",
+    "show": "show one member",
+    "authorize": "let in a member that waits or was deauthorized",
+    "deauthorize": "put a member out and let it wait; it keeps its addresses",
+    "ban": "put a member out and refuse its key",
+    "forget": "take a member out of the list; its addresses are free a day later",
 }
 QUESTIONS = {"deauthorize": "Deauthorize", "ban": "Ban", "forget": "Forget"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    listing = verbs.add_parser("list", help="who is in a network")
-    listing.add_argument("network", help="name or id")
+    verbs = add_verbs(parser)
+    listing = add_verb(verbs, "list", "list the members of a network", "ncadm member list home")
+    listing.add_argument("network", metavar="NETWORK", help="its name or id")
     listing.add_argument("--all", action="store_true", help="hidden ones too")
     for verb, said in VERBS.items():
-        _add_member(verbs.add_parser(verb, help=said))
-    change = verbs.add_parser("set", help="name, roles, notes")
+        _add_member(add_verb(verbs, verb, said))
+    change = add_verb(
+        verbs,
+        "set",
+        "change a member's name, notes, roles",
+        "ncadm member set home n1 --role transit",
+        "ncadm member set home n1 --role none",
+    )
     _add_member(change)
-    change.add_argument("--name")
-    change.add_argument("--notes")
+    change.add_argument("--name", metavar="NAME", help="what it is called from now on")
+    change.add_argument("--notes", metavar="TEXT", help="for people; no node sees them")
     change.add_argument(
-        "--role", action="append", metavar="ROLE", help="all it is to have; `none` takes all away"
+        "--role",
+        action="append",
+        metavar="ROLE",
+        help="hub, management, mint, transit; all that it is to have, or none",
     )
     shown = change.add_mutually_exclusive_group()
-    shown.add_argument("--hide", dest="hidden", action="store_true", default=None)
-    shown.add_argument("--unhide", dest="hidden", action="store_false", default=None)
+    shown.add_argument(
+        "--hide",
+        dest="hidden",
+        action="store_true",
+        default=None,
+        help="list it only with --all",
+    )
+    shown.add_argument(
+        "--unhide", dest="hidden", action="store_false", default=None, help="list it again"
+    )
     for verb_parser in verbs.choices.values():
         add_common(verb_parser)
     for verb in QUESTIONS:
@@ -57,8 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _add_member(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", help="name or id")
-    parser.add_argument("member", help="node address (10 hex digits) or name")
+    parser.add_argument("network", metavar="NETWORK", help="its name or id")
+    parser.add_argument("member", metavar="MEMBER", help="its name or address (10 hex digits)")
 
 
 def _ask(arguments: argparse.Namespace) -> Items:

@@ -17,6 +17,9 @@ COLUMNS = {
 }
 
 
+EXAMPLES = ("ncadm status", "ncadm status -o json")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
 

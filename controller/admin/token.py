@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from controller.admin.client import Items, add_common, add_yes, ask, confirm
+from controller.admin.client import Items, add_common, add_verbs, add_yes, ask, confirm
 from controller.admin.duration import seconds
+from controller.admin.reserve import reserve
 from runtime.cli import print_items
+from runtime.usage import add_verb
 
 COLUMNS = {
     "token": "token",
@@ -26,27 +28,57 @@ COLUMNS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    create = verbs.add_parser("create", help="print a join string, once")
-    create.add_argument("network", help="name or id")
-    create.add_argument("--uses", type=int, default=1, help="nodes that it admits (default: 1)")
+    verbs = add_verbs(parser)
+    create = add_verb(
+        verbs,
+        "create",
+        "print a new join string; nobody can see it again",
+        "ncadm token create home",
+        "ncadm token create home --uses 20 --ttl 1d --output-file join",
+        "ncadm token create home --role transit",
+    )
+    create.add_argument("network", metavar="NETWORK", help="its name or id")
     create.add_argument(
-        "--ttl", type=seconds, default=600, metavar="TIME", help="how long it lives (default: 10m)"
+        "--uses",
+        type=int,
+        default=1,
+        metavar="COUNT",
+        help="how many nodes it lets in (default: 1)",
     )
     create.add_argument(
-        "--role", action="append", default=[], metavar="ROLE", help="such as transit; repeatable"
+        "--ttl",
+        type=seconds,
+        default=600,
+        metavar="TIME",
+        help="how long it lives: 90s, 10m, 12h, 30d (default: 10m)",
     )
-    create.add_argument("--address", default="", help="the overlay address its node gets")
     create.add_argument(
-        "--ask", action="store_true", help="nodes wait until somebody authorizes them"
+        "--role",
+        action="append",
+        default=[],
+        metavar="ROLE",
+        help="of who uses it: transit relays for nodes behind NAT; also hub, management, mint",
     )
     create.add_argument(
-        "--output-file", type=Path, metavar="FILE", help="write the join string there (0600)"
+        "--address", default="", metavar="ADDRESS", help="the overlay address that its node gets"
     )
-    listing = verbs.add_parser("list", help="tokens that exist")
-    listing.add_argument("network", nargs="?", default="", help="only of this network")
-    for verb, said in (("show", "one token"), ("revoke", "make a token worthless")):
-        verbs.add_parser(verb, help=said).add_argument("token", help="its id")
+    create.add_argument(
+        "--ask", action="store_true", help="nodes wait until: ncadm member authorize"
+    )
+    create.add_argument(
+        "--output-file",
+        type=Path,
+        metavar="FILE",
+        help="write the join string there, readable by its owner only",
+    )
+    listing = add_verb(verbs, "list", "list the tokens that exist", "ncadm token list home")
+    listing.add_argument(
+        "network", nargs="?", default="", metavar="NETWORK", help="only of this one (default: all)"
+    )
+    for verb, said in (("show", "show one token"), ("revoke", "make a token worthless")):
+        add_verb(verbs, verb, said).add_argument(
+            "token", metavar="TOKEN", help="its id, as list shows it"
+        )
     for verb_parser in verbs.choices.values():
         add_common(verb_parser)
     add_yes(verbs.choices["revoke"])
@@ -80,12 +112,17 @@ def _create(arguments: argparse.Namespace) -> int:
         "ask": arguments.ask,
         "roles": arguments.role,
     }
-    item = ask(arguments, "token.create", wanted)[0]
-    text = _join_string(item, bytes(secret))
-    if arguments.output_file is not None:
-        from runtime.files import write_atomic
+    with reserve(arguments.output_file) as keep:
+        item = ask(arguments, "token.create", wanted)[0]
+        text = _join_string(item, bytes(secret))
+        if keep is not None:
+            keep(text.encode() + b"\n")
+    _print(arguments, item, text)
+    return 0
 
-        write_atomic(arguments.output_file, text.encode() + b"\n", mode=0o600)
+
+def _print(arguments: argparse.Namespace, item: dict[str, Any], text: str) -> None:
+    if arguments.output_file is not None:
         print_items("token", [item], COLUMNS, output=arguments.output)
     elif arguments.output == "json":
         print_items("token", [item | {"join": text}], COLUMNS, output="json")
@@ -96,7 +133,6 @@ def _create(arguments: argparse.Namespace) -> int:
             " this is the only time it is shown",
             file=sys.stderr,
         )
-    return 0
 
 
 def _join_string(item: dict[str, Any], secret: bytes) -> str:

@@ -17,6 +17,8 @@ from protocol.joinstring import MAX_CONTROLLERS
 from runtime.clock import wall_ms
 from runtime.failure import CannotError, Exit
 
+EXAMPLES = ("zosnet-controller init --endpoint tcp://203.0.113.10:9930",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     config.add_config(parser)
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="tcp://HOST:PORT",
-        help=f"how nodes reach this controller, at most {MAX_CONTROLLERS} times"
+        help=f"how nodes reach this controller; up to {MAX_CONTROLLERS} times"
         " (default: `endpoints` of the config)",
     )
 

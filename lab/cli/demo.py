@@ -17,6 +17,9 @@ from runtime.failure import CannotError, Exit
 TUN = Path("/dev/net/tun")
 
 
+EXAMPLES = ("zosnet-lab demo", "zosnet-lab demo --keep", "zosnet-lab demo --report r.json")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave the farm up at the end")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a JSON report")

@@ -8,12 +8,23 @@ from lab.host import ENVIRONMENT
 from runtime.cli import require_root, require_tool
 from runtime.failure import CannotError, Exit
 
+EXAMPLES = (
+    "zosnet-lab exec n2 zosnet-agent status",
+    "zosnet-lab exec --in ndmz n2 ip route",
+    "zosnet-lab exec ctl ncadm member list home",
+    "zosnet-lab exec n2 bash",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="farm", help="which farm (default: farm)")
-    parser.add_argument("--in", dest="namespace", help="in this named namespace of the machine")
-    parser.add_argument("machine", help="n1, n2, n3, ctl, inet, r-a, …")
-    parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help="and arguments")
+    parser.add_argument(
+        "--in", dest="namespace", metavar="NAMESPACE", help="in this namespace of the machine"
+    )
+    parser.add_argument("machine", metavar="MACHINE", help="n1, n2, n3, ctl, inet, r-a, …")
+    parser.add_argument(
+        "argv", nargs=argparse.REMAINDER, metavar="COMMAND", help="a program and its arguments"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
