@@ -25,7 +25,7 @@ world = World("orphan")
 node = world.node("n1")
 world.plug(Nic("n1", "eth0", "lan"))
 node.script("ip netns add inner; mount -t tmpfs tmpfs /mnt")
-process = node.spawn("setsid", "sleep", "1000")
+process = node.spawn("sleep", "1000")
 print(world.pid, node.pid, process.pid, flush=True)
 {ending}
 time.sleep(1000)
