@@ -173,6 +173,7 @@ def _ndmz(ndmz: NdmzStatus) -> str:
 
 def _why_ndmz(ndmz: NdmzStatus) -> list[Line]:
     lines = [("ndmz", _ndmz(ndmz)), *(("waits", reason) for reason in ndmz.reasons)]
+    lines += [("without", lack) for lack in ndmz.lacks]
     lists = {
         "gateways": ndmz.gateways,
         "closed: own prefixes": ndmz.own,

@@ -363,8 +363,10 @@ class Ndmz:
         facts, works = self._facts, self._loaded is not None and "ndmz" not in self._problems
         ready4, ready6 = works and facts.ready4, works and facts.ready6
         required = self._config.ndmz.ipv6 == "required"
+        ready = ready6 if required else ready4 or ready6
+        lacks = self._lacks(ready4=ready4, ready6=ready6)
         return NdmzStatus(
-            ready=ready6 if required else ready4 or ready6,
+            ready=ready,
             ready4=ready4,
             ready6=ready6,
             addresses=[str(address) for address in (*facts.usable4, *facts.usable6)],
@@ -375,18 +377,22 @@ class Ndmz:
             dns=[str(server) for server in self._servers()],
             workloads=[Workload(w.name, str(w.ip4.ip), str(w.ip6.ip)) for w in self._workloads],
             bridge_nf=self._verdict.said,
-            reasons=self._reasons(ready4=ready4, ready6=ready6),
+            lacks=lacks if ready else [],
+            reasons=self._reasons([] if ready else lacks),
         )
 
-    def _reasons(self, *, ready4: bool, ready6: bool) -> list[str]:
-        reasons = list(self._problems.values())
+    def _reasons(self, lacks: list[str]) -> list[str]:
+        warning = [self._verdict.warning] if self._verdict.warning else []
+        return [*self._problems.values(), *lacks, *warning]
+
+    def _lacks(self, *, ready4: bool, ready6: bool) -> list[str]:
+        """The families that are not there, and why."""
         if "ndmz" in self._problems:  # all else follows from it
-            return reasons
+            return []
+        lacks = []
         if not ready4:
-            reasons.append("no IPv4: no lease" if not self._facts.usable4 else "no IPv4 gateway")
+            lacks.append("no IPv4: no lease" if not self._facts.usable4 else "no IPv4 gateway")
         if not ready6 and self._config.ndmz.ipv6 != "off":
             why = "no router advertisement with a prefix"
-            reasons.append(f"no IPv6: {why}" if not self._facts.usable6 else "no IPv6 gateway")
-        if self._verdict.warning:
-            reasons.append(self._verdict.warning)
-        return reasons
+            lacks.append(f"no IPv6: {why}" if not self._facts.usable6 else "no IPv6 gateway")
+        return lacks

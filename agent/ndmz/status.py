@@ -30,6 +30,8 @@ class NdmzStatus(msgspec.Struct, frozen=True, kw_only=True):
     workloads: list[Workload] = []
     # Whether bridged frames pass the host's firewall, and why.
     bridge_nf: str = ""
+    # A family that the site does not offer, where the other is enough.
+    lacks: list[str] = []
     # Why something is not as it should be; empty: all is.
     reasons: list[str] = []
 

@@ -17,7 +17,8 @@ from netns.values import IPAddress
 FIRST_PAUSE = 0.03  # seconds
 GROWTH = 1.3
 SLOWEST = 2.0  # for one that has not answered yet
-RARELY = 15.0
+RARELY = 4.0  # one that answers; in large networks less often, by
+RATE = 20.0  # questions a second, at most, to those that answer
 LOST_AFTER = 2.0
 MISSES = 3  # until it counts as not reachable any more
 RETRY = 0.5  # the pause after a miss, of one that answered before
@@ -122,5 +123,5 @@ class Asker:
         contact.rtt = now - contact.open[sequence]
         contact.open.clear()
         contact.answered_at, contact.misses, contact.pause = now, 0, RETRY
-        contact.next_at = now + RARELY
+        contact.next_at = now + max(RARELY, len(self.contacts) / RATE)
         return new

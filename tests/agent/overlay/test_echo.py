@@ -70,7 +70,16 @@ def test_one_that_answers_is_asked_rarely() -> None:
 
     assert asker.contacts[A].reachable
     assert asker.contacts[A].rtt == pytest.approx(0.02)
-    assert asker.deadline == pytest.approx(15.02)
+    assert asker.deadline == pytest.approx(4.02)
+
+
+def test_in_a_large_network_each_is_asked_less_often() -> None:
+    many = [ip_address(f"10.0.{number // 256}.{number % 256}") for number in range(1000)]
+    asker = aimed(*many)
+    first, sequence = asker.due(0)[0]
+    assert asker.heard(first, sequence, 0.02)
+
+    assert asker.contacts[first].next_at == pytest.approx(50.02)
 
 
 def test_a_late_answer_has_its_own_round_trip() -> None:
@@ -88,13 +97,13 @@ def test_three_questions_in_vain_and_it_is_not_reachable_any_more() -> None:
     asker.heard(A, sequence, 0)
     contact = asker.contacts[A]
     seen = []
-    for until in (17.0, 19.0):
+    for until in (6.0, 8.0):
         ask(asker, until)
         seen.append(contact.reachable)
     assert seen == [True, False]
 
     ((_, sequence), *_) = asker.due(asker.deadline or 0)
-    assert asker.heard(A, sequence, 20)
+    assert asker.heard(A, sequence, 9)
     assert contact.reachable
 
 
