@@ -18,7 +18,6 @@ What stands here is data; `build_farm` makes all of it at once, in well under a 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface
-from itertools import chain
 
 from lab import internet, router
 from lab.host import run_together
@@ -231,9 +230,3 @@ def start_servers(farm: Farm) -> None:
     internet.await_internet(farm.inet)
     for neighbour in farm.neighbours.values():
         internet.await_answering(neighbour)
-
-
-def switches(plan: Plan) -> list[str]:
-    """The names under which captures are kept."""
-    cables = (site.cable for site in plan.sites)
-    return [internet.BACKBONE, *chain(lans(plan), cables)]

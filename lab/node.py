@@ -49,10 +49,6 @@ class Node(Host):
         """Where `program` on this node should log: kept with the world's other logs."""
         return self._mains.log_path(f"{self.name}-{program}")
 
-    def spawn_logged(self, *argv: str | Path) -> Process:
-        """`spawn` with a log file named after the program."""
-        return self.spawn(*argv, log=self.log(Path(argv[0]).name))
-
     def inside(self, namespace: str, *argv: str | Path) -> tuple[str, ...]:
         """`argv` as it is run in a named namespace: `node.run(*node.inside("ndmz", "ip", "a"))`."""
         return ("ip", "netns", "exec", namespace, *(str(word) for word in argv))

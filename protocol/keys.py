@@ -4,7 +4,6 @@ All are raw bytes inside the programs. ZeroMQ wants Z85 text, WireGuard's tools 
 userspace socket hex: those are made at the edges, with the functions here.
 """
 
-import base64
 from typing import Annotated, NewType
 
 import msgspec
@@ -83,8 +82,3 @@ def from_z85(text: bytes) -> bytes:
             raise ValueError("not Z85: the value is too large")
         data += value.to_bytes(4)
     return bytes(data)
-
-
-def to_base64(key: bytes) -> str:
-    """As `wg` prints keys."""
-    return base64.b64encode(key).decode()

@@ -50,11 +50,6 @@ class Lease:
         """The default gateway."""
         return self.routers[0] if self.routers else None
 
-    @property
-    def gateway_is_off_link(self) -> bool:
-        """A /32 has no neighbours: its gateway is reached by a route that says so (`onlink`)."""
-        return self.router is not None and self.router not in self.address.network
-
     def is_valid(self, now: float) -> bool:
         return self.acquired <= now < self.expires_at
 

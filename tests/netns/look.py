@@ -48,3 +48,11 @@ async def eventually(look: str, expected: str, *, within: float = 5.0) -> str:
         if expected in said or asyncio.get_running_loop().time() > deadline:
             return said
         await asyncio.sleep(0.02)
+
+
+async def up(netlink: Netlink, name: str) -> int:
+    """Raise a link; returns its index."""
+    link = await netlink.link(name)
+    assert link is not None
+    await netlink.set_link(link.index, up=True)
+    return link.index

@@ -30,13 +30,9 @@ def test_a_lease_for_ever_never_runs_down() -> None:
     assert replace(LEASE, lease_s=FOREVER).remaining_s(99999) == FOREVER
 
 
-def test_the_first_router_is_the_gateway_and_off_link_only_for_a_host_mask() -> None:
-    alone = replace(LEASE, address=IPv4Interface("192.168.1.42/32"))
-
+def test_the_first_router_is_the_gateway() -> None:
     assert LEASE.router == IPv4Address("192.168.1.1")
-    assert (LEASE.gateway_is_off_link, alone.gateway_is_off_link) == (False, True)
     assert replace(LEASE, routers=()).router is None
-    assert not replace(alone, routers=()).gateway_is_off_link
 
 
 def test_the_client_id_is_the_mac_and_nothing_else() -> None:

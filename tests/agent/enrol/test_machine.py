@@ -1,7 +1,5 @@
 """Admission, second by second: tokens, lost answers, refusals, and the long life after."""
 
-from dataclasses import dataclass, field
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,116 +8,43 @@ from agent.enrol.actions import (
     Action,
     Admitted,
     Close,
-    Controller,
     Deliver,
-    Holding,
-    Left,
-    Me,
     Open,
     Prepare,
-    Presence,
-    Send,
     TokenRefused,
     Welcomed,
 )
 from agent.enrol.approach import Failure
-from agent.enrol.machine import Machine
 from agent.enrol.phase import Idle, Online
 from agent.enrol.standing import Standing
-from protocol.keys import CurvePublic, CurveSecret
 from protocol.messages import (
-    Ack,
     Admit,
     Code,
     Done,
-    FetchRows,
     Hello,
     Join,
-    Joined,
-    Leave,
     Ping,
     Pong,
-    Refresh,
     Refused,
     Reply,
     Rows,
     Unchanged,
     Waiting,
-    Welcome,
 )
-from protocol.signed import Signed
-from tests.agent.overlay.signing import NETWORK, SETTINGS
-
-ME = Me(CurvePublic(b"n" * 32), "n1", "0.1.0", "linux", 7)
-FIRST, SECOND = (Controller(f"tcp://192.0.2.{i}:1", CurvePublic(b"c" * 32)) for i in (1, 2))
-TOKEN, OTHER = CurveSecret(b"t" * 32), CurveSecret(b"u" * 32)
-SIGNED = Signed(b"", b"s" * 8, b"s" * 64)
-OFFER = Presence(b"w" * 32, ("192.0.2.9:51820",), (4,), 51820)
-HELD = Holding(serial=3, incarnation=1, epoch=2, revision=5)
-
-
-@dataclass
-class Node:
-    """A machine whose actions are collected."""
-
-    machine: Machine
-    done: list[Action] = field(default_factory=list)
-
-    def take(self) -> list[Action]:
-        new = self.machine.actions()
-        self.done += new
-        return new
-
-    def sent(self) -> list[object]:
-        return [action.message for action in self.take() if isinstance(action, Send)]
-
-    def opened(self) -> list[CurveSecret | None]:
-        return [action.token for action in self.take() if isinstance(action, Open)]
-
-    def answer(self, kind: type[object], reply: Reply, now: float) -> None:
-        """`reply`, with the number of the newest request of `kind`."""
-        import msgspec
-
-        asked = [m for m in self._messages() if isinstance(m, kind)]
-        number = getattr(asked[-1], "id", 0)
-        self.machine.received(msgspec.structs.replace(reply, id=number), now)
-
-    def _messages(self) -> list[object]:
-        self.take()
-        return [action.message for action in self.done if isinstance(action, Send)]
-
-
-def node(*, admitted: bool = False, controllers: tuple[Controller, ...] = (FIRST, SECOND)) -> Node:
-    return Node(Machine(ME, controllers, admitted=admitted, fraction=lambda: 0.5))
-
-
-def welcome(*networks: str) -> Welcome:
-    return Welcome(0, 1_790_000_000_000, "0123456789", SIGNED, networks, "203.0.113.9")
-
-
-def joined(revision: int = 5) -> Joined:
-    return Joined(0, NETWORK, 1_790_000_000_000, SETTINGS, SIGNED, SIGNED, revision)
-
-
-def online(*networks: str) -> Node:
-    """An admitted node that was let in at 0; nothing is asked about its networks yet."""
-    who = node(admitted=True)
-    who.machine.start(0)
-    who.machine.shaken(0)
-    who.answer(Hello, welcome(*networks), 0)
-    who.take()
-    return who
-
-
-def member() -> Node:
-    """Joined and stored, at 0."""
-    who = online(NETWORK)
-    who.machine.present(NETWORK, OFFER, 0)
-    who.answer(Join, joined(), 0)
-    who.machine.hold(NETWORK, HELD)
-    who.take()
-    return who
-
+from tests.agent.enrol.timeline import (
+    FIRST,
+    ME,
+    OFFER,
+    OTHER,
+    SECOND,
+    TOKEN,
+    joined,
+    member,
+    node,
+    online,
+    welcome,
+)
+from tests.agent.overlay.signing import NETWORK
 
 # -- tokens
 
@@ -338,148 +263,6 @@ def test_a_banned_node_says_so_and_keeps_asking() -> None:
     assert "banned or forgotten" in who.machine.problem.message
 
 
-# -- networks
-
-
-def test_after_a_reconnect_it_greets_refreshes_and_asks_for_what_it_missed() -> None:
-    who = member()
-    who.machine.lost(5)
-    who.machine.wake(6)
-    who.machine.shaken(6)
-    assert [type(m) for m in who.sent()] == [Hello]
-    who.answer(Hello, welcome(NETWORK), 6)
-    refresh, fetch = who.sent()
-
-    assert isinstance(refresh, Refresh)
-    assert (refresh.serial, refresh.epoch, refresh.revision) == (3, 2, 5)
-    assert isinstance(fetch, FetchRows)
-    assert fetch.revision == 5
-
-
-def test_a_request_without_an_answer_is_asked_again_with_its_number() -> None:
-    who = online(NETWORK)
-    who.machine.present(NETWORK, OFFER, 0)
-    (join,) = who.sent()
-    who.machine.wake(5)
-
-    assert who.sent() == [join]
-
-
-def test_a_member_refreshes_each_minute_or_so_and_at_once_when_it_moves() -> None:
-    who = member()
-    who.machine.received(Ping(1), 55)
-    assert Refresh not in {type(m) for m in who.sent()}
-    who.machine.wake(60)
-    assert Refresh in {type(m) for m in who.sent()}
-    who.answer(Refresh, Unchanged(0, NETWORK, 1), 60)
-    moved = Presence(OFFER.wireguard, (), (4,), 51820)
-    who.machine.present(NETWORK, moved, 61)
-    (refresh,) = who.sent()
-
-    assert isinstance(refresh, Refresh)
-    assert refresh.endpoints == ()
-
-
-def test_rows_are_fetched_from_the_revision_that_is_held_and_acknowledged_when_stored() -> None:
-    who = online(NETWORK)
-    who.machine.present(NETWORK, OFFER, 0)
-    who.answer(Join, joined(revision=5), 0)
-    fetches = [m for m in who.sent() if isinstance(m, FetchRows)]
-    assert [(f.revision, f.after) for f in fetches] == [(0, b"")]
-    rows = Rows(0, NETWORK, 0, 5, False, (), (), None)
-    who.answer(FetchRows, rows, 0)
-    assert [type(a) for a in who.take()] == [Deliver]
-    who.machine.hold(NETWORK, HELD)
-
-    assert who.sent() == [Ack(NETWORK, 5)]
-
-
-def test_one_that_is_not_authorized_asks_again_when_it_was_told_to() -> None:
-    who = online(NETWORK)
-    who.machine.present(NETWORK, OFFER, 0)
-    who.answer(Join, Waiting(0, NETWORK, "pending", 7.0), 0)
-    who.take()
-    assert who.machine.memberships[NETWORK].said == "pending"
-    who.machine.wake(7)
-
-    assert [type(m) for m in who.sent()] == [Join]
-
-
-def test_one_that_was_just_authorized_joins_at_once() -> None:
-    who = online(NETWORK)
-    who.machine.present(NETWORK, OFFER, 0)
-    who.answer(Join, Waiting(0, NETWORK, "pending", 60.0), 0)
-    who.machine.received(Waiting(0, NETWORK, "authorized", 0.0), 3)
-    who.take()
-    who.machine.wake(3)
-
-    assert [type(m) for m in who.sent()] == [Join]
-
-
-def test_a_full_pool_is_said_and_asked_again_later() -> None:
-    who = online(NETWORK)
-    who.machine.present(NETWORK, OFFER, 0)
-    who.answer(Join, Refused(0, Code.POOL_EXHAUSTED, "cannot assign: full", "add one"), 0)
-    network = who.machine.memberships[NETWORK]
-
-    assert (network.standing, network.said) == (Standing.REFUSED, "cannot assign: full")
-    assert network.next_at == 60.0
-
-
-def test_a_controller_that_forgot_a_member_is_asked_to_take_it_again() -> None:
-    who = member()
-    who.machine.received(Ping(1), 55)
-    who.machine.wake(60)
-    who.answer(Refresh, Refused(0, Code.NOT_FOUND, "cannot: no such member"), 60)
-    who.machine.received(Ping(2), 61)
-    who.take()
-    who.machine.wake(62)
-
-    assert Join in {type(m) for m in who.sent()}
-
-
-def test_leaving_is_asked_until_it_is_done_whatever_the_controller_lists() -> None:
-    who = member()
-    who.machine.leave(NETWORK, 1)
-    assert [type(m) for m in who.sent()] == [Leave]
-    who.machine.lost(2)
-    who.machine.wake(3)
-    who.machine.shaken(3)
-    who.answer(Hello, welcome(NETWORK), 3)
-    assert [type(m) for m in who.sent()] == [Leave]
-    who.answer(Leave, Done(0), 3)
-
-    assert Left(NETWORK) in who.take()
-    assert who.machine.memberships == {}
-
-
-def test_rows_of_a_network_that_is_being_left_go_nowhere() -> None:
-    rows = Rows(0, NETWORK, 0, 5, False, (), (), None)
-    who = member()
-    who.machine.received(rows, 1)
-    assert [type(a) for a in who.take()] == [Deliver]
-    who.machine.leave(NETWORK, 1)
-    who.take()
-    who.machine.received(rows, 1)
-
-    assert who.take() == []
-
-
-def test_nothing_that_a_controller_says_withdraws_a_network() -> None:
-    for reply in (
-        Waiting(0, NETWORK, "deauthorized", 5.0),
-        Refused(0, Code.BANNED, "cannot: banned"),
-        Refused(0, Code.NOT_FOUND, "cannot: unknown"),
-    ):
-        who = member()
-        who.machine.received(Ping(1), 55)
-        who.machine.wake(60)
-        who.answer(Refresh, reply, 60)
-
-        assert not any(isinstance(action, Left) for action in who.take())
-        assert NETWORK in who.machine.memberships
-
-
 def test_a_welcome_on_a_connection_that_did_not_greet_means_nothing() -> None:
     who = node()
     who.machine.add_token(TOKEN, 0)
@@ -557,3 +340,13 @@ def test_whatever_happens_it_knows_when_to_wake_and_never_spins(
 @pytest.mark.parametrize("secret", [Open(FIRST, TOKEN), Admitted(TOKEN)])
 def test_no_token_shows_when_an_action_is_printed(secret: Action) -> None:
     assert "tttt" not in repr(secret)
+
+
+def test_what_could_not_be_kept_is_told_again_over_a_new_connection() -> None:
+    who = online()
+    who.machine.stumbled(5)
+    closed, deadline = who.take(), who.machine.deadline
+    who.machine.wake(15)
+
+    assert (closed, deadline) == ([Close()], 15)
+    assert who.opened() == [None]
