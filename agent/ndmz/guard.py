@@ -54,6 +54,11 @@ CLOSED6 = (
 )
 
 
+# Tracked flows a workload and family. The kernel's table is one for all of them (262 144 by default):
+# one that fills it would cut the others off.
+FLOWS_MAX = 16_384
+
+
 def is_internet(address: IPAddress) -> bool:
     """Whether the guard would let a packet to `address` out, gateways and own prefixes aside."""
     if isinstance(address, IPv4Address):
@@ -88,7 +93,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`name` says what it stops or lets through; tests take single rules away by it."""
+    """`name` says what it stops or lets through; tests take rules away by it."""
 
     name: str
     table: str
@@ -102,6 +107,7 @@ _CHAINS = (
     (_INET, "to_ndmz", "type filter hook input priority 0 ; policy drop ;"),
     (_INET, "through", "type filter hook forward priority 0 ; policy drop ;"),
     (_INET, "outward", ""),
+    (_INET, "shares", ""),
     (_INET, "masks", "type nat hook postrouting priority 100 ; policy accept ;"),
     (_BRIDGE, "port_check", "type filter hook prerouting priority -300 ; policy drop ;"),
 )
@@ -172,6 +178,7 @@ def rules(guard: Guard) -> tuple[Rule, ...]:
         *_to_ndmz(),
         *_through(),
         *_outward(guard),
+        *_shares(guard),
         *_masks(guard),
         *_port_check(),
     )
@@ -255,6 +262,7 @@ def _outward(guard: Guard) -> tuple[Rule, ...]:
         (
             ("source4", f"meta nfproto ipv4 ip saddr != {guard.inside4} drop"),
             ("source6", f"meta nfproto ipv6 ip6 saddr != {guard.inside6} drop"),
+            ("shares", "ct state new jump shares"),
             *(dns if guard.dns_gateway else ()),
             ("gateway4", "ip daddr @gw4 drop"),
             ("gateway6", "ip6 daddr @gw6 drop"),
@@ -272,6 +280,15 @@ def _outward(guard: Guard) -> tuple[Rule, ...]:
             ("internet6", f"{out6} rt ip6 nexthop @gw6 accept"),
         ),
     )
+
+
+def _shares(guard: Guard) -> tuple[Rule, ...]:
+    """No workload has more than its share of the flows that the kernel tracks."""
+    over = f"ct count over {FLOWS_MAX} drop"
+    ports = sorted(guard.ports, key=lambda port: port.name)
+    four = [("share4", f"ip saddr {port.ip4} {over}") for port in ports]
+    six = [("share6", f"ip6 saddr {port.ip6} {over}") for port in ports]
+    return _chain(_INET, "shares", four + six)
 
 
 def _masks(guard: Guard) -> tuple[Rule, ...]:

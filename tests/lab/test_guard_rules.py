@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agent.ndmz.guard import Guard, render, rules
+from agent.ndmz.guard import FLOWS_MAX, Guard, render, rules
 from lab.host import wait_until
 from lab.internet import BEYOND, WEB4, WEB6
 from lab.world import World
@@ -258,6 +258,22 @@ def duplicate_is_told(home: Home) -> bool:
     return told and failed
 
 
+def hoards(version: int) -> Look:
+    """Whether n-one can have more than its share of the kernel's table of flows."""
+    address = str(WEB4 if version == 4 else WEB6)
+
+    def tracked(home: Home) -> int:
+        return int(home.in_ndmz("cat", "/proc/sys/net/netfilter/nf_conntrack_count"))
+
+    def look(home: Home) -> bool:
+        before = tracked(home)
+        program = (SYSTEM_PYTHON, "-I", "-S", str(PROGRAMS / "flows.py"), address, "20000")
+        home.node.run(*home.node.inside("n-one", *program))
+        return tracked(home) - before > FLOWS_MAX + 1000
+
+    return look
+
+
 def place_is_taken(home: Home) -> bool:
     """Whether n-one's advertisement of n-two's address is believed."""
     gateway, mac, local = frame_ends(home)
@@ -311,6 +327,9 @@ CASES = {
     "workloads": opens(reaches(f"tcp {WEB4}", f"icmp {WEB6}")),
     "source4": stops(arrives(forged4), also=OPEN_PORTS),
     "source6": stops(arrives(forged6), also=OPEN_PORTS),
+    "shares": stops(hoards(4)),
+    "share4": stops(hoards(4)),
+    "share6": stops(hoards(6)),
     "dns-gateway4": opens(reaches("tcp 192.168.7.1", port=53), guard=BY_NAME),
     "dns-gateway6": opens(reaches(f"tcp {GATEWAY6}", port=53), guard=BY_NAME),
     "gateway4": stops(reaches(f"tcp {PUBLIC_GATEWAY}"), guard=PUBLIC, before=VIA_PUBLIC),
