@@ -109,7 +109,9 @@ def test_only_answers_come_in() -> None:
 
     assert "ct direction reply ct state established,related accept" in inwards[0]
     assert inwards[1].endswith("goto outward")
-    assert not any("ct state established" in rule.text for rule in rules(GUARD) if rule.chain == "outward")
+    assert not any(
+        "ct state established" in rule.text for rule in rules(GUARD) if rule.chain == "outward"
+    )
 
 
 def test_duplicate_address_detection_is_never_dropped_and_links_are_matched_by_name() -> None:
