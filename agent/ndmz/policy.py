@@ -16,6 +16,7 @@ PUBLIC_DNS: tuple[IPAddress, ...] = (
     IPv6Address("2606:4700:4700::1111"),
 )
 MAX_SITES = 8
+MAX_GATEWAYS = 32
 MAX_SERVERS = 3  # more are ignored (resolv.conf(5), MAXNS)
 
 
@@ -52,11 +53,13 @@ def read_facts(
     """
     uplinks = {link.index: link.name for link in links if link.name in (UPLINK4, UPLINK6)}
     held = [address for address in addresses if address.link in uplinks]
-    gateways = frozenset(
+    via = {
         route.via
         for route in routes
         if route.destination is None and route.link in uplinks and route.via is not None
-    )
+    }
+    # Somebody on the LAN may advertise thousands; through those that are left out nothing leaves.
+    gateways = frozenset(sorted(via, key=lambda a: (a.version, a.packed))[:MAX_GATEWAYS])
     own = frozenset(a.interface.network for a in [*held, *host_addresses] if a.scope < Scope.LINK)
     usable = [a.interface.ip for a in held if a.usable and a.scope < Scope.LINK]
     return Facts(

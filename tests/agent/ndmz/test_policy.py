@@ -2,6 +2,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
 from agent.ndmz.policy import (
+    MAX_GATEWAYS,
     MAX_SITES,
     PUBLIC_DNS,
     Facts,
@@ -69,6 +70,16 @@ def test_gateways_are_those_of_default_routes_on_the_uplinks_only() -> None:
     facts = read_facts(LINKS, [], routes)
 
     assert facts.gateways == {ip_address("192.168.7.1"), ip_address("fe80::1")}
+
+
+def test_of_thousands_of_gateways_that_somebody_advertises_a_few_are_let_out_to() -> None:
+    routes = [route(None, f"fe80::bad:{n:x}", 6) for n in range(5000)]
+    routes.append(route(None, "192.168.7.1", 4))
+
+    facts = read_facts(LINKS, [], routes)
+
+    assert len(facts.gateways) == MAX_GATEWAYS
+    assert ip_address("192.168.7.1") in facts.gateways
 
 
 def test_every_prefix_of_an_uplink_address_is_closed_and_of_zos_too() -> None:
