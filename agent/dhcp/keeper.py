@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -75,11 +75,13 @@ async def keep_lease(
     metric: int = DEFAULT_METRIC,
     resolv_conf: Path | None = None,
     static_routes: bool = False,
+    avoid: tuple[IPv4Network, ...] = (),
 ) -> NoReturn:
     """Keep a lease on `link` until cancelled, which leaves everything on.
 
     `first` is taken over (INIT-REBOOT). `on_change` is told of each lease once it is in the
     kernel, renewed ones too, and None when it is lost. `resolv_conf` gets its name servers.
+    Addresses in `avoid` are nobody's to lease to us.
     Raises LinkGoneError, NetlinkError.
     """
     netlink = await Netlink.open(spaces, space)
@@ -93,7 +95,10 @@ async def keep_lease(
             metric=metric,
             resolv_conf=resolv_conf,
             static_routes=static_routes,
+            avoid=avoid,
         )
+        if first is not None and any(first.address.ip in own for own in avoid):
+            first = None
         await keeper.run(first)
     finally:
         await netlink.close()
@@ -120,11 +125,12 @@ class Keeper:
         metric: int,
         resolv_conf: Path | None,
         static_routes: bool,
+        avoid: tuple[IPv4Network, ...],
     ) -> None:
         self._spaces, self._space, self._netlink, self._link = spaces, space, netlink, link
         self._on_change, self._metric, self._resolv_conf = on_change, metric, resolv_conf
         self._port = LinkPort(spaces, space, link.name)
-        machine = new_machine(link.mac, static_routes=static_routes)
+        machine = new_machine(link.mac, static_routes=static_routes, avoid=avoid)
         self._client = Client(machine, self._port, self._perform)
         self._lease: Lease | None = None  # what is in the kernel
         self._kernel = asyncio.Lock()  # one hand on it at a time

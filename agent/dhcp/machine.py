@@ -13,7 +13,7 @@ expires, is refused, is found in conflict or is replaced: only `Drop` takes an a
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from agent.dhcp.lease import Lease, client_id, hardware_address
 from agent.dhcp.wire import UNSPECIFIED, Grant, MessageType, Nak, Query, Reply
@@ -125,6 +125,7 @@ class Machine:
         new_xid: Callable[[], int],
         jitter: Callable[[], float],
         static_routes: bool = False,
+        avoid: tuple[IPv4Network, ...] = (),
     ) -> None:
         self._new_xid = new_xid
         self._jitter = jitter
@@ -134,6 +135,7 @@ class Machine:
             hardware=hardware_address(mac),
             client_id=client_id(mac),
             static_routes=static_routes,
+            avoid=avoid,
         )
         self._state: State = Waiting(0.0)
         self._actions: list[Action] = []

@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
 from agent.dhcp.lease import Lease
@@ -43,12 +43,15 @@ class Port(Protocol):
     def rest(self) -> None: ...
 
 
-def new_machine(mac: str, *, static_routes: bool = False) -> Machine:
+def new_machine(
+    mac: str, *, static_routes: bool = False, avoid: tuple[IPv4Network, ...] = ()
+) -> Machine:
     return Machine(
         mac,
         new_xid=lambda: secrets.randbits(32),
         jitter=random.SystemRandom().random,
         static_routes=static_routes,
+        avoid=avoid,
     )
 
 

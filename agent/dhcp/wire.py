@@ -103,6 +103,7 @@ class Query:
     requested: IPv4Address | None = None
     server: IPv4Address | None = None
     static_routes: bool = False  # ask for option 121 and believe it
+    avoid: tuple[IPv4Network, ...] = ()  # this node's own: neither address nor gateway may be there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +177,12 @@ def decode_reply(data: bytes, *, query: Query) -> Reply:
     options = parse_options(data[OPTIONS_AT:], file=file, sname=sname)
     if options.get(Option.CLIENT_ID) not in (None, query.client_id):  # RFC 6842, section 3
         raise BadMessageError("an answer to another client id")
-    return _reply(options, IPv4Address(yiaddr), static_routes=query.static_routes)
+    reply = _reply(options, IPv4Address(yiaddr), static_routes=query.static_routes)
+    if isinstance(reply, Grant):
+        for own in query.avoid:
+            if any(address in own for address in (reply.address.ip, *reply.routers)):
+                raise BadMessageError(f"offers {reply.address}, and {own} is this node's own")
+    return reply
 
 
 def _reply(options: Options, yiaddr: IPv4Address, *, static_routes: bool) -> Reply:

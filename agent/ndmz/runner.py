@@ -198,6 +198,7 @@ class Ndmz:
                     mac,
                     first=self._lease or load_lease(mac),
                     on_change=self._take_lease,
+                    avoid=(INSIDE4,),
                 )
             except CannotError as error:
                 log.debug("no lease kept", extra={"reason": error.message})

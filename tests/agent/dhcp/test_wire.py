@@ -143,6 +143,33 @@ def test_a_gateway_that_cannot_be_one_is_left_out(gateway: str) -> None:
     assert read.routers == (IPv4Address("192.168.1.254"),)
 
 
+@pytest.mark.parametrize(
+    ("offered", "mask", "gateway"),
+    [
+        ("100.127.200.9", 17, "100.127.128.1"),
+        ("100.127.0.9", 24, "100.127.0.1"),
+        ("100.64.0.9", 10, "100.127.0.1"),
+    ],
+)
+def test_an_offer_out_of_a_network_of_this_node_is_refused(
+    offered: str, mask: int, gateway: str
+) -> None:
+    own = replace(QUERY, avoid=(IPv4Network("100.127.0.0/16"),))
+    wide = IPv4Network((0, mask)).netmask.packed
+    offer = reply({1: wide, 3: ip(gateway)}, yiaddr=offered)
+    assert isinstance(decode_reply(offer, query=QUERY), Grant)
+
+    with pytest.raises(BadMessageError, match="this node's own"):
+        decode_reply(offer, query=own)
+
+
+def test_an_offer_out_of_a_network_around_this_node_s_is_taken() -> None:
+    own = replace(QUERY, avoid=(IPv4Network("100.127.0.0/16"),))
+    offer = reply({1: ip("255.192.0.0"), 3: ip("100.64.0.1")}, yiaddr="100.64.0.9")
+
+    assert isinstance(decode_reply(offer, query=own), Grant)
+
+
 def test_a_host_mask_allows_a_gateway_outside() -> None:
     read = grant(reply({1: ip("255.255.255.255"), 3: ip("10.0.0.1")}))
 
