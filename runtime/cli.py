@@ -56,22 +56,8 @@ def run_program(
 
 
 def _run(program: str, description: str, commands: Sequence[Command], words: list[str]) -> int:
-    parser = Parser(prog=program, description=description)
-    parser.add_argument(
-        "--version", action="version", version=f"{program} {VERSION}", help="print the version"
-    )
-    verbs = parser.add_subparsers(
-        title="commands", dest="command", metavar="COMMAND", required=True
-    )
     first = next((w for w in words if not w.startswith("-")), "")
-    module: Any = None
-    chosen = parser
-    for command in commands:
-        verb = verbs.add_parser(command.name, help=command.help, description=sentence(command.help))
-        if command.name == first:
-            module, chosen = importlib.import_module(command.module), verb
-            verb.epilog = example_text(getattr(module, "EXAMPLES", ()))
-            module.add_arguments(verb)
+    parser, chosen, module = build_parser(program, description, commands, first)
     if not words:
         parser.print_help(sys.stderr)
         return Exit.USAGE
@@ -79,6 +65,30 @@ def _run(program: str, description: str, commands: Sequence[Command], words: lis
     if unknown or module is None:
         chosen.refuse(unknown or words)
     return int(module.run(arguments))
+
+
+def build_parser(
+    program: str, description: str, commands: Sequence[Command], chosen: str
+) -> tuple[Parser, Parser, Any]:
+    """The program's parser, that of the command `chosen` and its module, the only one that is
+    imported; the program's own and None when there is no such command.
+    """
+    parser = Parser(prog=program, description=description)
+    parser.add_argument(
+        "--version", action="version", version=f"{program} {VERSION}", help="print the version"
+    )
+    verbs = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
+    module: Any = None
+    found = parser
+    for command in commands:
+        verb = verbs.add_parser(command.name, help=command.help, description=sentence(command.help))
+        if command.name == chosen:
+            module, found = importlib.import_module(command.module), verb
+            verb.epilog = example_text(getattr(module, "EXAMPLES", ()))
+            module.add_arguments(verb)
+    return parser, found, module
 
 
 def explain(program: str, error: Exception) -> CannotError:

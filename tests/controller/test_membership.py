@@ -191,6 +191,7 @@ def test_a_full_pool_says_so_and_stores_nothing(house: House) -> None:
     assert isinstance(refused, Refused)
     assert refused.code == Code.POOL_EXHAUSTED
     assert refused.message == ("cannot assign an address: pool 10.9.0.0/29 of network home is full")
+    assert refused.hint.startswith("make a larger network, or forget members that are gone")
     assert refused.retry_after > 0
     assert house.count("assignment") == 10
 
@@ -206,7 +207,10 @@ def test_an_address_given_free_rests_a_day_and_then_serves_the_next(house: House
     late = house.guest("late")
     house.admit(house.token(ttl=3 * 86400), late)
     house.hello(late)
-    assert code(house.join(late, network)) == Code.POOL_EXHAUSTED
+    refused = house.join(late, network)
+    assert code(refused) == Code.POOL_EXHAUSTED
+    assert isinstance(refused, Refused)
+    assert "the next address is free at 20" in refused.hint
     house.later(24 * 3600 + 1)
     joined = house.join(late, network)
 

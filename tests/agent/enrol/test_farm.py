@@ -1,6 +1,7 @@
 """A farm's connection against a real controller on loopback: the whole way, and the bad days."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -184,8 +185,8 @@ def test_a_controller_that_was_killed_is_found_again_with_what_happened_meanwhil
     asyncio.run(story())
 
 
-def test_a_token_that_was_used_by_another_is_said(
-    controller: Controller, network: str, tmp_path: Path
+def test_a_token_that_was_used_by_another_is_said_once(
+    controller: Controller, network: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story() -> None:
         token = controller.token(network)
@@ -193,8 +194,11 @@ def test_a_token_that_was_used_by_another_is_said(
             await until(lambda: n1.farm.status().admitted)
         async with node(tmp_path / "2", token) as n2:
             await until(lambda: n2.farm.status().problem)
+            await asyncio.sleep(2.5)  # it goes on trying
 
             assert "used up, expired or unknown" in n2.farm.status().problem
+            said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+            assert len([line for line in said if "used up, expired or unknown" in line]) == 1
             assert "ncadm token create" in n2.farm.status().hint
             assert list(n2.store.joins()) == [token]  # nothing is lost
 
@@ -215,8 +219,8 @@ def test_a_wrong_controller_key_is_said(
     asyncio.run(story())
 
 
-def test_a_controller_that_is_not_what_the_join_string_pins_gets_no_belief(
-    controller: Controller, network: str, tmp_path: Path
+def test_a_controller_that_is_not_what_the_join_string_pins_gets_no_belief_and_is_named_once(
+    controller: Controller, network: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story() -> None:
         token = controller.token(network)
@@ -224,8 +228,13 @@ def test_a_controller_that_is_not_what_the_join_string_pins_gets_no_belief(
         async with node(tmp_path / "1", other_root) as n1:
             await until(lambda: n1.farm.status().connection == "online")
             await asyncio.sleep(0.2)
+            told = n1.farm.status()
 
             assert n1.overlay.beliefs == {}
+            assert told.problem.startswith("cannot trust the controller of farm")
+            assert "make a new one: ncadm token create" in told.hint
+            said = [record.getMessage() for record in caplog.records]
+            assert len([line for line in said if line.startswith(told.problem)]) == 1
 
     asyncio.run(story())
 

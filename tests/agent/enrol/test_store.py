@@ -84,15 +84,36 @@ def test_a_damaged_join_string_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "join" / "0badc0de").write_text("zosnet1nonsense")
 
     assert list(store.joins()) == [JOIN]
+    [problem] = store.problems.values()
+    assert problem.message.startswith("cannot use the join string in ")
+    assert problem.hint == f"rm {tmp_path}/join/0badc0de"
 
 
 def test_farms_are_found_again_and_a_damaged_one_hides_no_other(tmp_path: Path) -> None:
     store = Store(tmp_path)
     farm = FarmFile(root=bytes(JOIN.root), controllers=controllers_of(JOIN), joined=(NETWORK,))
     store.keep_farm(farm)
-    (tmp_path / "farms" / "ffffffffff.json").write_text("{")
+    damaged = tmp_path / "farms" / "ffffffffff.json"
+    damaged.write_text("{")
+    again = Store(tmp_path)
 
-    assert list(Store(tmp_path).farms()) == [farm]
+    assert list(again.farms()) == [farm]
+    [problem] = again.problems.values()
+    assert problem.message.startswith(f"cannot use {damaged}: it is damaged")
+    assert "any join string of that farm" in problem.hint
+
+
+def test_a_damaged_farm_that_is_joined_anew_is_no_problem_any_more(tmp_path: Path) -> None:
+    farm = FarmFile(root=bytes(JOIN.root), controllers=controllers_of(JOIN))
+    path = tmp_path / "farms" / f"{farm.controller_id}.json"
+    path.parent.mkdir()
+    path.write_text("{")
+    store = Store(tmp_path)
+    none, before = list(store.farms()), len(store.problems)
+    store.keep_farm(farm)
+
+    assert (none, before, store.problems) == ([], 1, {})
+    assert list(store.farms()) == [farm]
 
 
 def test_starts_are_counted(tmp_path: Path) -> None:
