@@ -3,46 +3,45 @@
     said = stop_services() + await remove_everything()
 
 Only what carries our mark goes: services by our names, children by their pidfiles, namespaces by
-their marks, links by their alias, resolv.conf by their first line. A NIC in a probe namespace or
-under `zos` comes home first, down and as the kernel makes one.
+their marks, links by their alias, tables by their name, resolv.conf by their first line. Leases are
+given back first. A NIC in a probe namespace or under `zos` comes home, down and as the kernel makes one.
 """
 
 import shutil
 
 from agent.boot import recover
+from agent.boot.status import boottime
 from agent.control import is_running
 from agent.dhcp import resolv
+from agent.dhcp.release import give_back
+from agent.dhcp.store import load_lease
+from agent.ndmz.guard import UPLINK4
+from agent.ndmz.host_side import take_away
+from agent.ndmz.plan import SPACE
 from agent.ndmz.workloads import RESOLVERS, remove_resolver
+from agent.services import remove_services
 from agent.status import load_status
 from netns import children
 from netns.netlink import Netlink
+from netns.nft import Nft
 from netns.spaces import HOST, Spaces
 from netns.sysctl import read_sysctl, set_sysctls
 from runtime.failure import CannotError, Exit
 from runtime.paths import RUN
-from zinit.client import AbsentError, Client
-from zinit.install import delete_unit, remove_unit
 
-SERVICES = ("networkd", "dhcp-zos", "internet")
+LEASED = ((HOST, recover.BRIDGE), (SPACE, UPLINK4))
 NIC_KINDS = (None, "veth", "vlan", "bond")
 
 
 def stop_services() -> list[str]:
-    """Stop and forget our units, or only delete them where no zinit runs; what was done, for
-    people. Raises CannotError when networkd goes on: somebody else started it.
+    """Our units, and what was done, for people. Raises CannotError when networkd goes on: somebody
+    else started it.
     """
-    said = []
-    for name in SERVICES:
-        try:
-            if remove_unit(Client(), name):
-                said.append(f"service {name} stopped and forgotten")
-        except AbsentError:
-            if delete_unit(name):
-                said.append(f"unit {name} deleted")
+    said = remove_services()
     if is_running():
         status = load_status()
         raise CannotError(
-            "cannot reset this node: networkd runs, and not under zinit",
+            "cannot reset this node: networkd runs, and nobody's unit started it",
             hint=f"end it first: kill {status.pid}" if status else "end it first",
             code=Exit.CONFLICT,
         )
@@ -60,6 +59,8 @@ async def remove_everything() -> list[str]:
     try:
         home = await Netlink.open(spaces, HOST)
         try:
+            said += await _release_leases(spaces)
+            said += await _unshare(spaces, home)
             said += await _remove_spaces(spaces, home)
             said += await _remove_links(spaces, home)
         finally:
@@ -69,6 +70,40 @@ async def remove_everything() -> list[str]:
     said += _forget_name_servers()
     shutil.rmtree(RUN, ignore_errors=True)
     return said
+
+
+async def _release_leases(spaces: Spaces) -> list[str]:
+    """While there still are the addresses to say it from: the servers may give them to others."""
+    said = []
+    for space, name in LEASED:
+        if space == HOST or await spaces.is_ours(space):
+            said += await _release(spaces, space, name)
+    return said
+
+
+async def _release(spaces: Spaces, space: str, name: str) -> list[str]:
+    netlink = await Netlink.open(spaces, space)
+    try:
+        link = await netlink.link(name)
+    finally:
+        await netlink.close()
+    lease = load_lease(link.mac) if link is not None and link.role is not None else None
+    if link is None or lease is None or not lease.is_valid(boottime()):
+        return []
+    await give_back(spaces, space, name, link.mac, lease)
+    return [f"lease {lease.address.ip} of {name} given back"]
+
+
+async def _unshare(spaces: Spaces, home: Netlink) -> list[str]:
+    """What ndmz's way through the host was made of; without libnftables it never was."""
+    try:
+        nft = await Nft.open(spaces, HOST)
+    except CannotError:
+        return []
+    try:
+        return await take_away(spaces, nft, home)
+    finally:
+        await nft.close()
 
 
 async def _remove_spaces(spaces: Spaces, home: Netlink) -> list[str]:

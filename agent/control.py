@@ -13,7 +13,7 @@ from runtime.failure import CannotError, Exit
 from runtime.paths import RUN
 
 SOCKET = RUN / "networkd.sock"
-MAX_LINE = 256 * 1024
+MAX_LINE = 1 << 20
 
 
 class NotRunningError(CannotError):

@@ -3,17 +3,22 @@
 facts = Facts(boot, ndmz, daemon)          # each None when its file is not there
 summary(facts)      # `zosnet-agent status`
 waits(facts)        # what is not there yet, and why
-why(facts, "n3")    # one thing: uplink, ndmz, a network, a peer
+why(facts, "n3")    # one thing: uplink, ndmz, a network, a resource, a peer
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from agent.boot.status import BootStatus, Step
+from agent.dhcp.status import KeeperStatus
+from agent.enrol.status import EnrolledNetwork, FarmStatus
 from agent.ndmz.status import NdmzStatus
+from agent.nr.status import ResourceStatus
 from agent.overlay.status import NetworkStatus, PeerStatus
 from agent.status import PHASES, DaemonStatus
 from runtime.failure import with_hint
+
+SOME_NAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +32,15 @@ class Facts:
     running: bool = False  # networkd answers on its socket
     waiting: bool = False  # it lives, and something keeps it from starting
     bridge: bool = True  # there is a link `zos`
+    keepers: Mapping[str, KeeperStatus] = field(default_factory=dict)  # of leases, by link
 
     @property
     def networks(self) -> list[NetworkStatus]:
         return self.daemon.networks if self.daemon else []
+
+    @property
+    def resources(self) -> list[ResourceStatus]:
+        return self.daemon.resources if self.daemon else []
 
     @property
     def came_first(self) -> bool:
@@ -74,6 +84,8 @@ def summary(facts: Facts) -> list[Line]:
         lines.append(("ndmz", _ndmz(facts.ndmz)))
     lines += _farms(facts)
     lines += [("network", _network(network)) for network in facts.networks]
+    if facts.resources:
+        lines.append(("resources", _resources(facts.resources)))
     return lines
 
 
@@ -82,6 +94,8 @@ def waits(facts: Facts) -> list[Line]:
     lines = []
     if not facts.holds("uplink") or (facts.boot and facts.boot.error):
         lines.append(("uplink", _uplink(facts)))
+    elif facts.running and facts.boot and facts.boot.trouble:
+        lines.append(("uplink", _trouble(facts.boot)))
     if facts.daemon and (facts.running or facts.waiting):
         lines += [("networkd", reason) for reason in facts.daemon.reasons]
     elif facts.holds("uplink"):
@@ -91,9 +105,11 @@ def waits(facts: Facts) -> list[Line]:
     if facts.ndmz:
         lines += [("ndmz", reason) for reason in facts.ndmz.reasons]
     if facts.daemon:
-        lines += list(_enrol_waits(facts.daemon))
+        lines += list(_enrol_waits(facts.daemon, facts.now))
         for network in facts.networks:
             lines += list(_network_waits(network))
+        for resource in facts.resources:
+            lines += list(_resource_waits(resource))
     return lines
 
 
@@ -117,9 +133,12 @@ def phase_reason(facts: Facts, phase: str) -> str:
 def why(facts: Facts, topic: str) -> list[Line] | None:
     """Everything known about `topic`; None when there is no such thing here."""
     if topic == "uplink":
-        return [("uplink", _uplink(facts)), *_ranking(facts)]
+        return _why_uplink(facts)
     if topic == "ndmz" and facts.ndmz:
-        return _why_ndmz(facts.ndmz)
+        return [*_why_ndmz(facts.ndmz, facts.daemon), *_lease(facts, "npub4")]
+    for resource in facts.resources:
+        if topic == resource.name:
+            return [("resource", _resource(resource)), *_resource_waits(resource)]
     for network in facts.networks:
         if topic in (network.name, network.network):
             return [("network", _network(network)), *_network_waits(network)]
@@ -135,6 +154,7 @@ def why(facts: Facts, topic: str) -> list[Line] | None:
 def topics(facts: Facts) -> list[str]:
     """What `why` knows about."""
     found = ["uplink", *(["ndmz"] if facts.ndmz else [])]
+    found += [resource.name for resource in facts.resources]
     for network in facts.networks:
         found += [network.name, *(peer.name for peer in network.peers)]
         found += [refused.name for refused in network.refusals]
@@ -158,6 +178,40 @@ def _uplink(facts: Facts) -> str:
     return f"{boot.uplink.nic}: {boot.uplink.reason}"
 
 
+def _why_uplink(facts: Facts) -> list[Line]:
+    lines = [("uplink", _uplink(facts)), *_ranking(facts)]
+    boot = facts.boot
+    if boot is not None and boot.trouble:
+        lines.append(("trouble", _trouble(boot)))
+    if boot is not None and boot.home:
+        lines.append(("home", f"{boot.home}: taken again when it was usable for uplink.back"))
+    lines += _lease(facts, "zos")
+    if boot is not None:
+        lines += [(target, said) for target, said in boot.checks.items()]
+    return lines
+
+
+def _trouble(boot: BootStatus) -> str:
+    """Why the uplink counts as dead, and what is waited for."""
+    nic = boot.uplink.nic if boot.uplink else "zos"
+    return f"{nic} is in trouble: {boot.trouble}; the node moves when another NIC is usable"
+
+
+def _lease(facts: Facts, link: str) -> list[Line]:
+    """What the keeper of `link` is at, what it lost and what it refused."""
+    keeper = facts.keepers.get(link)
+    if keeper is None:
+        return []
+    lease = keeper.lease
+    said = f"{lease.address} from {lease.server} for {lease.lease_s} s" if lease else "none"
+    lines = [(f"lease of {link}", f"{said} ({keeper.state})")]
+    if keeper.lost:
+        lines.append(("lost", keeper.lost))
+    if keeper.refused:
+        lines.append(("refused", f"{keeper.refused} answers, the last: {keeper.last_refused}"))
+    return lines
+
+
 def _ranking(facts: Facts) -> list[Line]:
     if facts.boot is None:
         return []
@@ -165,15 +219,20 @@ def _ranking(facts: Facts) -> list[Line]:
 
 
 def _ndmz(ndmz: NdmzStatus) -> str:
-    families = [f"IPv{f}" for f, ready in ((4, ndmz.ready4), (6, ndmz.ready6)) if ready]
+    shared = " through the host" if ndmz.lent else ""
+    families = [f"IPv4{shared}"] * ndmz.ready4 + ["IPv6"] * ndmz.ready6
     state = "ready" if ndmz.ready else "not ready"
-    where = ", ".join(ndmz.addresses)
+    where = ", ".join([*ndmz.lent, *ndmz.addresses])
     return f"{state}: {' and '.join(families) or 'no family'}{f' ({where})' if where else ''}"
 
 
-def _why_ndmz(ndmz: NdmzStatus) -> list[Line]:
+def _why_ndmz(ndmz: NdmzStatus, daemon: DaemonStatus | None) -> list[Line]:
     lines = [("ndmz", _ndmz(ndmz)), *(("waits", reason) for reason in ndmz.reasons)]
+    if daemon and daemon.carrier.reason:
+        lines.append(("uplink", daemon.carrier.reason))
     lines += [("without", lack) for lack in ndmz.lacks]
+    if ndmz.ipv4:
+        lines.append(("IPv4", ndmz.ipv4))
     lists = {
         "gateways": ndmz.gateways,
         "closed: own prefixes": ndmz.own,
@@ -192,28 +251,52 @@ def _farms(facts: Facts) -> list[Line]:
     if facts.daemon is None:
         return []
     return [
-        ("farm", f"{farm.controller_id} {farm.connection}, controller {farm.controller}")
+        (
+            "farm",
+            f"{farm.controller_id} {farm.connection}, controller {farm.controller}{_silence(farm)}",
+        )
         for farm in facts.daemon.enrol.farms
     ]
 
 
-def _enrol_waits(daemon: DaemonStatus) -> Iterator[Line]:
+def _silence(farm: FarmStatus) -> str:
+    return f", silent for {farm.silent_seconds} s" if farm.silent_seconds else ""
+
+
+def _enrol_waits(daemon: DaemonStatus, now: float) -> Iterator[Line]:
     for problem in daemon.enrol.problems:
         yield "farm", problem
     if not daemon.enrol.farms and not daemon.enrol.problems:
         yield "farm", "no join string yet; give one with: zosnet-agent join FILE"
+    if daemon.enrol.next_key:
+        farms = ", ".join(daemon.enrol.awaits) or "the disk"
+        yield "farm", f"the node's next key waits for {farms}; until then both are good"
     for farm in daemon.enrol.farms:
+        away = "" if farm.away_since is None else f", for {max(0.0, now - farm.away_since):.0f} s"
         if farm.problem:
-            yield "farm", with_hint(farm.problem, farm.hint)
-        elif farm.connection != "online":
-            yield "farm", f"{farm.connection}: no answer yet from {farm.controller}"
+            yield "farm", with_hint(farm.problem + away, farm.hint)
+        elif farm.connection != "online" and (farm.networks or not _rests(farm)):
+            yield "farm", f"{farm.connection}: no answer yet from {farm.controller}{away}"
         for network in farm.networks:
-            if network.standing == "leaving":
-                yield "network", f"{network.network} is left; the controller has not heard it yet"
-            elif network.standing != "member":
-                said = f": {network.said}" if network.said else ""
-                standing = f"{network.network} {network.standing}{said}"
-                yield "network", with_hint(standing, network.hint)
+            if network.standing != "member":
+                yield "network", _standing(network, farm.address or daemon.node)
+
+
+def _rests(farm: FarmStatus) -> bool:
+    """It was let in once and has left everything: nothing is asked for."""
+    return farm.connection == "idle" and farm.admitted and not farm.tokens
+
+
+def _standing(network: EnrolledNetwork, node: str) -> str:
+    match network.standing:
+        case "leaving":
+            return f"{network.network} is left; the controller has not heard it yet"
+        case "waiting":
+            said = f"{network.network} does not let this node in: it is {network.said or 'waiting'}"
+            return with_hint(said, f"at the controller: ncadm member authorize NETWORK {node}")
+        case _:
+            said = f": {network.said}" if network.said else ""
+            return with_hint(f"{network.network} {network.standing}{said}", network.hint)
 
 
 def _network(network: NetworkStatus) -> str:
@@ -226,6 +309,9 @@ def _network(network: NetworkStatus) -> str:
 def _network_waits(network: NetworkStatus) -> Iterator[Line]:
     if network.problem:
         yield "network", with_hint(network.problem, network.hint)
+    if network.ends_in is not None:
+        left = f"{network.ends_in / 3600:.1f} h"
+        yield "network", f"our membership ends in {left} unless a controller renews it"
     for refused in network.refusals:
         yield "network", f"{refused.name or refused.node} is not believed: {refused.reason}"
     for peer in network.peers:
@@ -234,6 +320,32 @@ def _network_waits(network: NetworkStatus) -> Iterator[Line]:
         elif peer.reachable is False:
             too = ", which does not answer either" if _carrier_is_silent(network, peer) else ""
             yield "network", f"{peer.name} does not answer ({path_text(peer)}{too})"
+
+
+def _resources(resources: Sequence[ResourceStatus]) -> str:
+    """How many, and the names of the first."""
+    names = [resource.name for resource in resources]
+    some = ", ".join(names[:SOME_NAMES]) + (", …" if len(names) > SOME_NAMES else "")
+    up = sum(resource.state == "up" for resource in resources)
+    return f"{up} of {len(resources)} up: {some}"
+
+
+def _resource(resource: ResourceStatus) -> str:
+    ranges = " and ".join(filter(None, (resource.ipv4, resource.ipv6)))
+    guests = ", ".join(workload.namespace for workload in resource.workloads)
+    outside = ", ".join(resource.outside) or "nowhere yet"
+    said = f"{resource.name} {resource.state}: {ranges} in {resource.namespace}, outside {outside}"
+    return f"{said}; workloads {guests}" if guests else said
+
+
+def _resource_waits(resource: ResourceStatus) -> Iterator[Line]:
+    if resource.problem:
+        yield "resource", f"{resource.name}: {with_hint(resource.problem, resource.hint)}"
+    for workload in resource.workloads:
+        if workload.state == "absent":
+            yield "resource", f"{resource.name}: there is no namespace {workload.namespace}"
+        elif workload.problem:
+            yield "resource", f"{resource.name}: {workload.problem}"
 
 
 def path_text(peer: PeerStatus) -> str:
@@ -256,9 +368,11 @@ def _why_peer(network: NetworkStatus, peer: PeerStatus) -> list[Line]:
         lines.append(("because", peer.reason))
     if _carrier_is_silent(network, peer):
         lines.append(("because", f"{peer.through}, which carries it, does not answer"))
+    lines += [("not believed", r.reason) for r in network.refusals if r.node == peer.node]
     if peer.initiator is not None:
         begins = "this node begins" if peer.initiator else f"{peer.name} begins"
         lines.append(("handshake", begins + _age(peer)))
+        lines.append(("bytes", f"{peer.rx} received, {peer.tx} sent"))
     answers = ", ".join(f"{address} in {ms:.1f} ms" for address, ms in peer.answers.items())
     silence = "not any more" if peer.reachable is False else "it has not answered yet"
     lines.append(("answers", answers or silence))
@@ -273,4 +387,6 @@ def _carrier_is_silent(network: NetworkStatus, peer: PeerStatus) -> bool:
 
 
 def _age(peer: PeerStatus) -> str:
-    return "" if peer.handshake_age is None else f", the last {peer.handshake_age:.0f} s ago"
+    if peer.handshake_age is None:
+        return ", and none was completed yet"
+    return f", the last {peer.handshake_age:.0f} s ago"

@@ -7,6 +7,9 @@
 
 The key is on the disk before anybody uses it: a key that is lost in a power cut after its first
 use would have cost a join token.
+
+When the node gets another key (agent.enrol.turning), what was derived from the first one stays: STATE/node.seed
+has the public half of that, from the first rotation on.
 """
 
 import os
@@ -20,16 +23,23 @@ from pathlib import Path
 from netns.mac import stable_mac
 from protocol.ids import first_address_try
 from protocol.keys import KEY_SIZE, CurvePublic, CurveSecret, curve_public, new_curve_pair
-from runtime import paths
+from runtime import files, paths
 from runtime.failure import CannotError, Exit
 
 KEY_FILE = "node.key"
+NEXT, SEED = ".next", "node.seed"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     public: CurvePublic
     secret: CurveSecret
+    seed: bytes = b""  # the first public key, when there was another
+
+    @property
+    def origin(self) -> bytes:
+        """What everything is derived from: the same for ever."""
+        return self.seed or bytes(self.public)
 
     def __repr__(self) -> str:  # a dataclass would print the secret
         return f"Identity({self.node_id})"
@@ -37,16 +47,16 @@ class Identity:
     @property
     def node_id(self) -> str:
         """Ten hex digits; also the address that a controller gives unless it is taken."""
-        return f"{first_address_try(self.public):010x}"
+        return f"{first_address_try(CurvePublic(self.origin)):010x}"
 
     @property
     def ula(self) -> IPv6Network:
         """fd00::/8 and 40 bits of the key's hash (RFC 4193, 3.2.2)."""
-        digest = blake2b(self.public, digest_size=5, person=b"zosnet-ula").digest()
+        digest = blake2b(self.origin, digest_size=5, person=b"zosnet-ula").digest()
         return IPv6Network((b"\xfd" + digest + bytes(10), 48))
 
     def mac(self, role: str) -> str:
-        return stable_mac(bytes(self.public), role)
+        return stable_mac(self.origin, role)
 
 
 def load_identity(path: Path | None = None) -> Identity:
@@ -56,14 +66,58 @@ def load_identity(path: Path | None = None) -> Identity:
     a new key in its place would be another node.
     """
     path = path or paths.STATE / KEY_FILE
+    return _load(path, _read_seed(path.with_name(SEED)), make=True)
+
+
+def load_next(
+    present: Identity, path: Path | None = None, *, make: bool = False
+) -> Identity | None:
+    """The key that is to take the place of the present one; with `make` there is one afterwards."""
+    path = path or paths.STATE / KEY_FILE
+    path = path.with_name(path.name + NEXT)
+    return _load(path, present.origin, make=make) if make or path.exists() else None
+
+
+def settle_next(present: Identity, path: Path | None = None) -> None:
+    """The next key is the node's from now on. Killed at any moment, either is."""
+    path = path or paths.STATE / KEY_FILE
+    # first: without it all MACs and ULAs were others
+    files.write_atomic(path.with_name(SEED), present.origin)
+    try:
+        path.with_name(path.name + NEXT).replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise _error(path, error.strerror or str(error)) from error
+
+
+def _load(path: Path, seed: bytes, *, make: bool) -> Identity:
     try:
         try:
             secret = _read(path)
         except FileNotFoundError:
+            if not make:
+                raise
             secret = _make(path)
     except OSError as error:
         raise _error(path, error.strerror or str(error)) from error
-    return Identity(public=curve_public(secret), secret=secret)
+    return Identity(public=curve_public(secret), secret=secret, seed=seed)
+
+
+def _read_seed(path: Path) -> bytes:
+    """Public, and there only when the node has had another key. Raises CannotError."""
+    try:
+        seed = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise _error(path, error.strerror or str(error)) from error
+    if len(seed) != KEY_SIZE:
+        raise _error(
+            path,
+            f"it has {len(seed)} bytes, a key has {KEY_SIZE}",
+            hint="bring it back from a backup; without it the node gets other MACs and ULAs",
+        )
+    return seed
 
 
 def _read(path: Path) -> CurveSecret:
@@ -90,7 +144,7 @@ def _read(path: Path) -> CurveSecret:
 
 def _make(path: Path) -> CurveSecret:
     """Written aside, synced, then linked into place: never half there, and the first maker wins."""
-    paths.ensure_directory(path.parent)
+    paths.ensure_directory(path.parent, mode=0o711)  # a controller may be in there, as another user
     fd, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600, O_EXCL
     _, secret = new_curve_pair()
     try:

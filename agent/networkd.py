@@ -1,4 +1,4 @@
-"""networkd: ndmz, enrolment and overlay of a node in one process, for ever.
+"""networkd: ndmz, network resources, enrolment and overlay of a node in one process, for ever.
 
     await keep_node(config)
 
@@ -12,23 +12,32 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from agent.boot.failover import UplinkKeeper
 from agent.boot.status import boot_instant, boottime
 from agent.config import AgentConfig
 from agent.control_server import Handler, serve_control
+from agent.enrol.join_file import take_join_file
 from agent.enrol.runner import Enrolment
-from agent.enrol.store import Keys
+from agent.enrol.store import Keys, Store
+from agent.enrol.turning import OwnKeys
 from agent.identity import Identity, load_identity
+from agent.ndmz.br_pub import BrPub
 from agent.ndmz.policy import add_site
 from agent.ndmz.runner import Ndmz
+from agent.ndmz.status import NdmzStatus
+from agent.nr.keeper import Resources
+from agent.nr.verbs import nr_handlers
 from agent.overlay.runner import Overlay
 from agent.status import PATH, PHASES, DaemonStatus, load_status
 from netns.spaces import Spaces
 from netns.values import IPAddress
-from netns.wireguard.userspace import Userspace
+from netns.wireguard.backend import WireGuardBackend
+from netns.wireguard.choice import choose_backend
 from runtime import files
 from runtime.alone import alone
 from runtime.clock import SAVE_EACH, FlooredClock
@@ -53,7 +62,8 @@ async def keep_node(config: AgentConfig) -> None:
         spaces = Spaces()
         try:
             with one_reason():
-                await _Node(config, identity, spaces).keep()
+                backend = await choose_backend(spaces)
+                await _Node(config, identity, spaces, backend).keep()
         finally:
             spaces.close()
 
@@ -73,7 +83,13 @@ def one_reason() -> Iterator[None]:
 
 
 class _Node:
-    def __init__(self, config: AgentConfig, identity: Identity, spaces: Spaces) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        identity: Identity,
+        spaces: Spaces,
+        backend: WireGuardBackend,
+    ) -> None:
         self._identity = identity
         self._clock = FlooredClock(STATE / "clock")
         self._steps_clock = config.clock == "step"
@@ -85,12 +101,18 @@ class _Node:
         self._came_first = before is not None and before.came_first
         started = boot_instant(boottime())
         self._elapsed: Callable[[], float] = lambda: round(boottime() - started, 3)
-        keys = Keys()
-        self._ndmz = Ndmz(spaces, identity, config)
+        keys, own, store = Keys(), OwnKeys(identity), Store()
+        if config.join:
+            take_join_file(store, Path(config.join), farm=config.farm)
+        self._ndmz = Ndmz(spaces, identity, config, on_change=self._see_ndmz)
+        self._resources = Resources(spaces, identity, behind=self._ndmz)
+        self._uplink = UplinkKeeper(spaces, config, on_move=self._follow)
+        self._br_pub = BrPub(spaces, config, self._uplink)
         self._overlay = Overlay(
             spaces,
-            Userspace(spaces),
-            node=bytes(identity.public),
+            backend,
+            node=own.nodes[0],
+            also=own.nodes[1:],
             keys=keys,
             elapsed=self._elapsed,
             now_ms=lambda: self._clock.now_ms() if self._clock.trusted else None,
@@ -98,18 +120,22 @@ class _Node:
         )
         self._enrolment = Enrolment(
             spaces,
-            identity,
+            own,
             keys,
             sink=self._overlay,
             elapsed=self._elapsed,
             on_time=self._learn_time,
             on_observed=self._observe,
             endpoints=config.controllers,
+            store=store,
         )
 
     async def keep(self) -> None:
         async with serve_control(self._handlers()), asyncio.TaskGroup() as group:
+            group.create_task(self._uplink.keep())
+            group.create_task(self._br_pub.keep())
             group.create_task(self._ndmz.keep())
+            group.create_task(self._resources.keep())
             group.create_task(self._overlay.keep())
             group.create_task(self._enrolment.keep())
             group.create_task(self._keep_clock())
@@ -127,7 +153,23 @@ class _Node:
             self._enrolment.leave(self._network_id(str(arguments.get("network", ""))))
             self._say()  # `wait` and `status` know of it when the command returns
 
-        return {"join": join, "leave": leave}
+        async def mint(arguments: dict[str, Any]) -> str:
+            return await self._enrolment.mint(
+                self._network_id(str(arguments.get("network", ""))),
+                uses=int(arguments.get("uses", 1)),
+                seconds=int(arguments.get("seconds", 600)),
+            )
+
+        async def rotate(_: dict[str, Any]) -> None:
+            self._enrolment.rotate()
+            self._say()
+
+        async def keys(_: dict[str, Any]) -> dict[str, Any]:
+            status = self._enrolment.status()
+            return {"key": status.key, "next_key": status.next_key, "awaits": status.awaits}
+
+        verbs = {"join": join, "leave": leave, "mint": mint, "rotate": rotate, "keys": keys}
+        return {**verbs, **nr_handlers(self._resources, self._say)}
 
     def _network_id(self, text: str) -> str:
         """A network by its id, or by its name when only one has it."""
@@ -135,11 +177,23 @@ class _Node:
         named = [network.network for network in networks if text == network.name]
         if len(named) > 1:
             raise CannotError(
-                f"cannot leave {text}: {len(named)} networks have that name",
+                f"cannot tell which network {text} is: {len(named)} have that name",
                 hint=f"name its id: {', '.join(named)}",
                 code=Exit.CONFLICT,
             )
         return named[0] if named else text
+
+    async def _follow(self) -> None:
+        """The node has another uplink: ndmz's addresses, without a NIC of its own, are of the one
+        before.
+        """
+        self._sites = ()
+        if not self._br_pub.status.nic:
+            await self._ndmz.renew()
+
+    def _see_ndmz(self, _: NdmzStatus) -> None:
+        self._br_pub.look_again()
+        self._enrolment.look_again()
 
     # -- what the controller tells of us
 
@@ -210,8 +264,14 @@ class _Node:
             came_first=self._came_first,
             enrol=enrol,
             networks=networks,
+            resources=self._resources.status(),
+            carrier=self._br_pub.status,
             clock_behind_ms=self._clock.behind_ms,
-            reasons=[*self._problems.values(), *overlay.problems],
+            reasons=[
+                *self._problems.values(),
+                *self._resources.problems,
+                *overlay.problems,
+            ],
         )
 
     def _mark(self, phase: str, seconds: float | None) -> None:

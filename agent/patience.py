@@ -16,7 +16,7 @@ from runtime.failure import CannotError, with_hint
 
 log = logging.getLogger(__name__)
 
-FIRST, LAST = 2.0, 5.0  # seconds between two tries
+FIRST, LAST = 1.0, 5.0  # seconds between two tries
 LIVED = 60.0  # work that went on for so long has got past what was in its way
 
 

@@ -15,6 +15,8 @@ import os
 import msgspec
 
 from agent.enrol.status import EnrolStatus
+from agent.ndmz.status import Carrier
+from agent.nr.status import ResourceStatus
 from agent.overlay.status import NetworkStatus
 from runtime import files
 from runtime.failure import CannotError, with_hint
@@ -31,6 +33,8 @@ class DaemonStatus(msgspec.Struct, kw_only=True):
     came_first: bool = False  # nobody was in the network when our overlay came up
     enrol: EnrolStatus = msgspec.field(default_factory=EnrolStatus)
     networks: list[NetworkStatus] = []
+    resources: list[ResourceStatus] = []  # network resources that people made here
+    carrier: Carrier = Carrier()  # of ndmz
     clock_behind_ms: int = 0  # how far the system clock lay behind what this node has lived through
     reasons: list[str] = []  # why something is not as it should be; empty: all is
 
@@ -45,6 +49,7 @@ def tell_waiting(error: CannotError) -> None:
         seconds=last.seconds,
         came_first=last.came_first,
         networks=last.networks,
+        resources=last.resources,
         reasons=[reason],
     )
     files.store(PATH, waiting, mode=0o644, durable=False)

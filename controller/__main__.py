@@ -7,6 +7,9 @@ from runtime.cli import Command, run_program
 COMMANDS = (
     Command("init", "make a controller: keys and database", "controller.cli.init"),
     Command("serve", "run it: admit nodes, assign addresses, sign", "controller.cli.serve"),
+    Command("install", "have zinit or systemd run it", "controller.cli.install"),
+    Command("uninstall", "stop it and remove its unit", "controller.cli.uninstall"),
+    Command("sign", "sign a keyset with an offline root key", "controller.cli.sign"),
     Command("check", "check whether database and audit log are sound", "controller.cli.check"),
 )
 

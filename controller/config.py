@@ -3,36 +3,56 @@
 data: /var/lib/zosnet/controller       # database and keys
 listen: ["tcp://*:9930"]               # where nodes connect
 endpoints: ["tcp://203.0.113.10:9930"] # how nodes reach it: goes into join strings
-socket: /run/zosnet/controller.sock    # where ncadm connects
-networks: [{name: home, ipv4: 10.9.0.0/16}]   # made at start when they do not exist
+socket: /run/zosnet/controller/admin.sock   # where ncadm connects
+admin_listen: ["tcp://192.0.2.1:9931"] # where ncadm connects from elsewhere, with an admin key; none
+networks: [{name: home, ipv4: 10.9.0.0/16}]   # made at start when they do not exist; see settings
+pending: {per_network: 1000, in_all: 10000, days: 7}   # nodes that wait to be authorized
 log: {level: info, directory: /var/log/zosnet}
+audit: {keep_days: 365}                # 0: for ever
 """
 
 import argparse
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
+from controller.settings import Wanted
 from protocol.joinstring import MAX_CONTROLLERS
 from runtime import paths
-from runtime.config import ConfigError, load_config
+from runtime.config import ConfigError, LogConfig, load_config
+from runtime.failure import CannotError, Exit
 
 PORT = 9930
+ADMIN_PORT = 9931
 CONFIG_FILE = paths.CONFIG / "controller.yaml"
+SOCKET_PATH_MAX = 107  # sun_path and its end
 _ENDPOINT = re.compile(r"tcp://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+|\*):(\d{1,5})\Z")
 
 
-class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    directory: str = ""
+class NetworkConfig(Wanted, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The keys that are given hold at each start; the ranges only when the network is made."""
 
-
-class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
-    ipv4: str = ""
-    ipv6: str = ""
+    ipv4: str | tuple[str, ...] = ""
+    ipv6: str | tuple[str, ...] = ""
+    owner: str = ""
+
+
+class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    keep_days: Annotated[int, msgspec.Meta(ge=0, le=36_500, extra={"unit": "days"})] = 365
+
+
+_NODES = msgspec.Meta(ge=0, le=1_000_000, extra={"unit": "nodes"})
+
+
+class PendingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Members that wait to be authorized: how many at most, and after how long they go."""
+
+    per_network: Annotated[int, _NODES] = 1000
+    in_all: Annotated[int, _NODES] = 10_000
+    days: Annotated[int, msgspec.Meta(ge=1, le=366, extra={"unit": "days"})] = 7
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,10 +61,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         f"tcp://*:{PORT}",
     )
     endpoints: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_CONTROLLERS)] = ()
-    socket: str = str(paths.RUN / "controller.sock")
+    socket: str = str(paths.RUN / "controller/admin.sock")
+    admin_listen: Annotated[tuple[str, ...], msgspec.Meta(max_length=8)] = ()
     networks: Annotated[tuple[NetworkConfig, ...], msgspec.Meta(max_length=256)] = ()
+    pending: PendingConfig = PendingConfig()
     log: LogConfig = LogConfig()
-    memory_mib: Annotated[int, msgspec.Meta(ge=256)] = 4096
+    audit: AuditConfig = AuditConfig()
+    # Address space: who finds a way to fill it ends the controller, not the machine.
+    memory_mib: Annotated[int, msgspec.Meta(ge=256, extra={"unit": "MiB"})] = 4096
 
     @property
     def directory(self) -> Path:
@@ -57,6 +81,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def keys(self) -> Path:
         return self.directory / "keys"
+
+    def require_made(self, what: str) -> None:
+        """Raises CannotError `cannot WHAT` before `init` was here."""
+        if not self.database.exists():
+            raise CannotError(
+                f"cannot {what}: there is no controller in {self.directory}",
+                hint="make one with: zosnet-controller init --endpoint tcp://ADDRESS:9930",
+                code=Exit.USAGE,
+            )
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -73,13 +106,27 @@ def load(named: Path | None = None) -> Config:
     """
     path = named or CONFIG_FILE
     config = load_config(path, Config, must_exist=named is not None)
-    if not config.data:
-        raise ConfigError(path, "data: it is empty", hint=f"such as {paths.STATE / 'controller'}")
-    for endpoint in config.listen:
-        if not is_endpoint(endpoint):
+    for key, value in (("data", config.data), ("socket", config.socket)):
+        if not value.startswith("/"):
+            default = getattr(Config(), key)
             raise ConfigError(
-                path, f"listen: {endpoint!r} is no endpoint", hint=f"such as tcp://*:{PORT}"
+                path, f"{key}: {value!r} does not begin with /", hint=f"such as {default}"
             )
+    if len(config.socket.encode()) > SOCKET_PATH_MAX:
+        raise ConfigError(
+            path,
+            f"socket: at most {SOCKET_PATH_MAX} bytes are a socket's path",
+            hint=f"such as {Config().socket}",
+        )
+    for key, endpoints, port in (
+        ("listen", config.listen, PORT),
+        ("admin_listen", config.admin_listen, ADMIN_PORT),
+    ):
+        for endpoint in endpoints:
+            if not is_endpoint(endpoint):
+                raise ConfigError(
+                    path, f"{key}: {endpoint!r} is no endpoint", hint=f"such as tcp://*:{port}"
+                )
     for endpoint in config.endpoints:
         if not is_advertisable(endpoint):
             raise ConfigError(

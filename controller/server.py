@@ -10,25 +10,33 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import zmq
-from sqlalchemy import bindparam
 from sqlalchemy.exc import DBAPIError
 
-from controller import sockets
+from controller.admins import Admins
 from controller.config import Config, NetworkConfig
-from controller.desk import BATCH, Desk, StorageFullError, storage_error
-from controller.model import NODE
-from controller.push import Push
+from controller.front import sockets
+from controller.front.actors import admin_actor, local_actor
+from controller.front.desk import BATCH, Desk
+from controller.front.push import Push
+from controller.front.seen import Seen
+from controller.front.sessions import Sessions
+from controller.front.storage import StorageFullError, storage_error
+from controller.front.zap import Zap
+from controller.members.door import AT_ONCE, expire
+from controller.members.minting import prune_tokens
+from controller.members.tombstones import purge
 from controller.registry import Registry
-from controller.sessions import Sessions
-from controller.tombstones import purge
-from controller.verbs.dispatch import answer
-from controller.verbs.network import Create, create
+from controller.store import audit
+from controller.store.database import is_quickly_checked
+from controller.store.records import DAY_MS
+from controller.store.soundness import Soundness
+from controller.verbs.configured import ensure_networks
 from controller.verbs.office import Office
-from controller.zap import Zap
 from protocol.messages import Ping, encode
 from runtime.clock import wall_ms
 from runtime.failure import CannotError, Exit
@@ -36,15 +44,20 @@ from runtime.failure import CannotError, Exit
 log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds
-KEEP_SEEN_EACH = 60.0
+SWEEP_EACH = 60.0
 PURGE_EACH = 3600.0
-ADMIN_BATCH = 16
+AUDIT_BATCH = 2000
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
-_SEEN = (
-    NODE.update()
-    .where(NODE.c.id == bindparam("node"))
-    .values(last_seen=bindparam("at"), last_at=bindparam("from"))
-)
+
+@contextlib.contextmanager
+def signals_waiting() -> Iterator[None]:
+    """SIGTERM and SIGINT come at the end of it, to the handlers that there are by then."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Server:
@@ -60,30 +73,42 @@ class Server:
             self._nodes = sockets.node_router(self._context, registry.keyring, config.listen)
             opened.append(self._nodes)
             self._admin = sockets.admin_router(self._context, Path(config.socket))
+            opened.append(self._admin)
+            self._remote = sockets.remote_router(
+                self._context, registry.keyring, config.admin_listen
+            )
         except BaseException:
             for one in opened:
                 one.close(linger=0)
             self._end_zap()
             raise
         self._socket_path = Path(config.socket)
+        large = not is_quickly_checked(config.database)
+        self._soundness = Soundness(config.database) if large else None
         push = Push(registry, self.sessions, self._send)
         self.desk = Desk(registry, self.sessions, push)
+        self._seen = Seen(registry.connection, self.sessions, self.desk.seen)
         self._office = Office(self.desk, lambda: self._zap.refused)
+        self._admins = Admins(
+            self._office,
+            (
+                (self._admin, local_actor),
+                (self._remote, lambda f: admin_actor(registry.connection, registry.seals.sums, f)),
+            ),
+        )
         self._push = push
         self._running = True
         self._wake, self._woken = socket.socketpair()
         for end in (self._wake, self._woken):
             end.setblocking(False)
-        self._tick_at = self._keep_at = self._purge_at = 0.0
+        self._tick_at = self._sweep_at = self._purge_at = self._audit_at = 0.0
+        self._keep_audit_ms = config.audit.keep_days * DAY_MS
 
-    def ensure_networks(self, wanted: Iterable[NetworkConfig]) -> None:
-        """Make the networks of the config that do not exist. Raises CannotError."""
-        known = {network.name for network in self.registry.networks.values()}
+    def ensure_networks(self, wanted: Sequence[NetworkConfig]) -> None:
+        """What the config says of networks. Raises CannotError."""
         self._office.now_ms = wall_ms()
-        for one in wanted:
-            if one.name not in known:
-                request = f"config {one.name}"
-                create(self._office, Create(request, one.name, ipv4=one.ipv4, ipv6=one.ipv6))
+        self._office.now = time.monotonic()
+        ensure_networks(self._office, wanted)
 
     def stop(self) -> None:
         self._running = False
@@ -92,22 +117,23 @@ class Server:
 
     def stop_at_signals(self) -> None:
         """SIGTERM and SIGINT end the loop; what was read is still answered."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             signal.signal(number, lambda *_: self.stop())
 
     def run(self) -> None:
         poller = zmq.Poller()
-        for source in (self._nodes, self._admin, self._woken):
+        for source in (self._nodes, self._admin, self._remote, self._woken):
             poller.register(source, zmq.POLLIN)
         now = time.monotonic()
-        self._keep_at, self._purge_at = now + KEEP_SEEN_EACH, now
+        self._seen.begin(now)
+        self._sweep_at, self._purge_at, self._audit_at = now + SWEEP_EACH, now, now
         try:
             while self._running:
                 poller.poll(self._timeout(time.monotonic()))
                 self.turn(wall_ms(), time.monotonic())
             while self.desk.waiting:
                 self._reply(self.desk.work_off(wall_ms(), time.monotonic()))
-            self._unless_full(self._keep_seen)
+            self._unless_full(lambda: self._seen.keep_all(wall_ms()))
         finally:
             self.close()
 
@@ -115,7 +141,7 @@ class Server:
         """Everything that is to be done now."""
         self._drain(now)
         self._reply(self.desk.work_off(now_ms, now))
-        self._answer_admin(now_ms, now)
+        self._admins.answer(now_ms, now)
         self._push.run(now)
         self._reply(self.desk.answer_deferred(now_ms, now))
         if now >= self._tick_at:
@@ -123,8 +149,11 @@ class Server:
             self._tick(now_ms, now)
 
     def close(self) -> None:
+        if self._soundness is not None:
+            self._soundness.end()
         self._nodes.close(linger=200)
         self._admin.close(linger=200)
+        self._remote.close(linger=200)
         self._end_zap()
         for end in (self._wake, self._woken):
             end.close()
@@ -148,18 +177,17 @@ class Server:
             if message is None:
                 return
             routing, frame = message
+            if routing in self.desk.over:  # it was told, and goes on
+                self._cut(routing, frame)
+                continue
             at_once = self.desk.take(routing, frame, now)
             if at_once is not None:
                 self._send(routing, at_once)
 
-    def _answer_admin(self, now_ms: int, now: float) -> None:
-        for _ in range(ADMIN_BATCH):
-            message = sockets.receive(self._admin)
-            if message is None:
-                return
-            routing, frame = message
-            if frame:
-                sockets.send(self._admin, routing, answer(self._office, frame.bytes, now_ms, now))
+    def _cut(self, routing: bytes, frame: Any) -> None:
+        if frame and sockets.cut(frame):
+            self.desk.over.discard(routing)
+            self.desk.counts["cut"] += 1
 
     def _reply(self, answers: list[tuple[bytes, bytes]]) -> None:
         for routing, frame in answers:
@@ -172,6 +200,7 @@ class Server:
         return taken
 
     def _tick(self, now_ms: int, now: float) -> None:
+        self.desk.look(now_ms, now)
         for session in list(self.sessions.silent(now)):
             session.pinged = True
             self._send(session.routing, encode(Ping(0)))
@@ -186,13 +215,47 @@ class Server:
                 hint="see the log before this; started again, the controller goes on",
                 code=Exit.INTERNAL,
             )
-        if now >= self._keep_at:
-            self._keep_at = now + KEEP_SEEN_EACH
+        if self._soundness is not None and self._soundness.problem is not None:
+            raise self._soundness.problem
+        self._office.keeper.tick(now_ms, now)
+        self._unless_full(lambda: self._seen.keep(now_ms, now))
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_EACH
             self.desk.rates.sweep(now)
-            self._unless_full(self._keep_seen)
+            self.desk.over.clear()  # who is still there is told once more
         if now >= self._purge_at:
             self._purge_at = now + PURGE_EACH
             self._unless_full(lambda: purge(self.registry, now_ms))
+            self._unless_full(lambda: self._expire(now_ms, now))
+            self._prune_tokens(now_ms, now)
+        if now >= self._audit_at:
+            self._audit_at = now + PURGE_EACH
+            self._unless_full(lambda: self._prune_audit(now_ms, now))
+
+    def _prune_tokens(self, now_ms: int, now: float) -> None:
+        with contextlib.suppress(StorageFullError):  # the log has it
+            self.desk.transact(
+                lambda work: prune_tokens(work, now_ms - DAY_MS, "controller"),
+                now_ms,
+                now,
+            )
+
+    def _prune_audit(self, now_ms: int, now: float) -> None:
+        if not self._keep_audit_ms:
+            return
+        registry = self.registry
+        count, head = audit.prune(
+            registry.connection,
+            registry.audit_head,
+            before=now_ms - self._keep_audit_ms,
+            limit=AUDIT_BATCH,
+            now_ms=now_ms,
+            actor="controller",
+        )
+        registry.connection.commit()
+        registry.audit_head = head
+        if count >= AUDIT_BATCH:  # the rest at the next tick: nobody waits for it
+            self._audit_at = now
 
     def _unless_full(self, keep: Callable[[], object]) -> None:
         """Housekeeping can wait until the disk has room again."""
@@ -205,13 +268,7 @@ class Server:
                 raise reason from error
             log.error("cannot store", extra={"reason": str(reason)})  # noqa: TRY400
 
-    def _keep_seen(self) -> None:
-        """When and from where nodes were last heard: lazily, all at once."""
-        seen = self.desk.seen
-        for session in self.sessions:
-            seen[session.node] = (wall_ms(), session.observed)
-        if seen:
-            rows = [{"node": n, "at": at, "from": where} for n, (at, where) in seen.items()]
-            self.registry.connection.execute(_SEEN, rows)
-            self.registry.connection.commit()
-            seen.clear()
+    def _expire(self, now_ms: int, now: float) -> None:
+        """Those who wait in vain; the clock of this hour's purge runs again when there are more."""
+        if self.desk.transact(lambda work: expire(self.registry, work), now_ms, now) == AT_ONCE:
+            self._purge_at = now

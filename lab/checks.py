@@ -139,10 +139,16 @@ def nothing_comes_in(farm: Farm, views: Views) -> tuple[bool, str]:
         targets = doors(a.partition("/")[0] for a in view.ndmz.addresses)
         questions.append(Question(farm.neighbours[neighbour.name], targets))
         questions.append(Question(farm.inet, targets))
-        reachable = [a.ip for a in neighbour.addresses if a.ip.version == 6]
+        reachable = [a.ip for a in neighbour.addresses if _is_open(farm, neighbour, a.ip.version)]
         controls.append(Question(farm.inet, doors(str(a) for a in reachable)))
     controls.append(Question(farm.controller, [f"icmp/{WEB4}", f"icmp/{WEB6}"]))
     return _closed(questions, controls)
+
+
+def _is_open(farm: Farm, neighbour: NeighbourPlan, version: int) -> bool:
+    """Whether the neighbour's site lets in what comes from the Internet unasked."""
+    site = next(site for site in farm.plan.sites if site.name == neighbour.site)
+    return not (site.nat44 if version == 4 else site.firewall6)
 
 
 def doors(addresses: Iterable[str]) -> list[str]:

@@ -27,9 +27,7 @@ TRANSIT = "n1"  # public: the hidden nodes reach each other through it
 
 def run_demo(farm: Farm, progress: Progress) -> dict[str, Any]:
     controller = prepare(farm, progress)
-    for node in farm.nodes.values():
-        node.start_programs()
-    progress.say(f"power on: {', '.join(farm.nodes)}")
+    power_on(farm, progress)
     found = [converged(watch(farm, progress))]
     progress.say("the overlay is up; IPv6 joins ndmz when its addresses are known to be unique")
     views = await_ipv6(farm)
@@ -56,6 +54,12 @@ def prepare(farm: Farm, progress: Progress) -> Process:
         programs.install_agent(node)
     progress.say(f"network {programs.NETWORK.name}, and a join string on each node's disk")
     return controller
+
+
+def power_on(farm: Farm, progress: Progress) -> None:
+    for node in farm.nodes.values():
+        node.start_programs()
+    progress.say(f"power on: {', '.join(farm.nodes)}")
 
 
 def watch(farm: Farm, progress: Progress, *, timeout: float = CONVERGE_S) -> dict[str, NodeView]:

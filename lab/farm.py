@@ -37,6 +37,7 @@ class NodePlan:
     name: str
     layout: str
     cards: Mapping[str, str | None]
+    config: str = ""  # more lines of its agent.yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Plan:
     neighbours: tuple[NeighbourPlan, ...] = ()
     # Switches with nothing but a DHCP server that knows no gateway, and its LAN.
     quiet: Mapping[str, Lan] = field(default_factory=dict)
+    # Switches whose server is not started yet: `router.serve_lan` does when it shall come.
+    late: frozenset[str] = frozenset()
 
     def with_lan(self, site: str, **changes: object) -> "Plan":
         """The same, but for the named site's Lan: `FARM.with_lan("b", check_address=True)`."""
@@ -143,8 +146,8 @@ def build_farm(world: World, plan: Plan = FARM) -> Farm:
     world.plug(*all_cards(plan))
     run_together((node, script, node.log("setup")) for node, script in setup_scripts(farm))
     start_servers(farm)
-    for node in farm.nodes.values():
-        node.write("/etc/zosnet/agent.yaml", AGENT_CONFIG)
+    for node in plan.nodes:
+        farm.nodes[node.name].write("/etc/zosnet/agent.yaml", AGENT_CONFIG + node.config)
     return farm
 
 
@@ -221,12 +224,13 @@ def neighbour_script(neighbour: NeighbourPlan, lan: Lan) -> str:
 def start_servers(farm: Farm) -> None:
     """All at once; then wait until each has said that it serves."""
     internet.serve_internet(farm.inet)
-    for switch, lan in lans(farm.plan).items():
+    serving = {s: lan for s, lan in lans(farm.plan).items() if s not in farm.plan.late}
+    for switch, lan in serving.items():
         router.serve_lan(farm.routers[switch], lan)
     for neighbour in farm.neighbours.values():
         internet.start_answering(neighbour)
-    for node in farm.routers.values():
-        router.await_dnsmasq(node)
+    for switch in serving:
+        router.await_dnsmasq(farm.routers[switch])
     internet.await_internet(farm.inet)
     for neighbour in farm.neighbours.values():
         internet.await_answering(neighbour)

@@ -265,7 +265,7 @@ def last_words(output: str) -> str:
     return "; ".join(lines[-3:])[-500:] or "it said nothing"
 
 
-def wait_until(what: str, holds: Callable[[], bool], *, timeout: float = 10) -> None:
+def wait_until(what: str, holds: Callable[[], bool], *, timeout: float = 30) -> None:
     """Look each 10 ms until `holds`; CannotError after `timeout` seconds."""
     deadline = monotonic() + timeout
     while not holds():

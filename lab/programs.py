@@ -18,7 +18,7 @@ PORT = 9930
 CONFIG = f"""\
 endpoints: ["tcp://{CONTROLLER4}:{PORT}", "tcp://[{CONTROLLER6}]:{PORT}"]
 """
-SOCKET = "/run/zosnet/controller.sock"
+SOCKET = "/run/zosnet/controller/admin.sock"
 JOIN_FILE = "/etc/zosnet/join"
 
 

@@ -48,7 +48,7 @@ def _node(view: NodeView) -> dict[str, Any]:
         "uplink": {
             "nic": uplink.nic if uplink else None,
             "class": uplink.address_class if uplink else None,
-            "reason": uplink.reason if uplink else None,
+            "reason": uplink.reason if uplink else _lacks(view),
         },
         "ipv4": view.nic.ipv4,
         "ipv6": list(view.nic.ipv6),
@@ -56,6 +56,11 @@ def _node(view: NodeView) -> dict[str, Any]:
         "overlay": list(view.overlay),
         "seconds": {phase: view.seconds.get(phase) for phase in PHASES},
     }
+
+
+def _lacks(view: NodeView) -> str | None:
+    """Without an uplink: what each of its cards lacks."""
+    return "; ".join(f"{nic.name}: {nic.reason}" for nic in view.boot.nics) or None
 
 
 def write(path: Path, report: Mapping[str, Any]) -> None:
@@ -78,7 +83,7 @@ def _nodes_table(report: Mapping[str, Any]) -> str:
     for node in report["nodes"]:
         uplink = node["uplink"]
         families = [f"IPv{f}" for f in ("4", "6") if node["ndmz"][f"ready{f}"]]
-        why = f"{uplink['nic']}: {uplink['reason']}" if uplink["nic"] else ""
+        why = f"{uplink['nic'] or 'none'}: {uplink['reason']}" if uplink["reason"] else ""
         cells = (
             [node["name"]],
             textwrap.wrap(why, REASON_WIDTH),
@@ -97,6 +102,8 @@ def stack(*cells: Sequence[str]) -> list[list[str]]:
 
 
 def _seconds_table(report: Mapping[str, Any]) -> str:
+    if not any(seconds is not None for n in report["nodes"] for seconds in n["seconds"].values()):
+        return ""
     rows = [
         [node["name"], *(seconds_text(node["seconds"][phase]) for phase in PHASES)]
         for node in report["nodes"]

@@ -28,6 +28,7 @@ class Lan:
     dhcp: bool = True
     gateway: bool = True  # False: a lease without option 3, no RA lifetime, no DNS
     lease: str = "1h"
+    leases: int | None = None  # how many clients get one, the rest are not answered; None: plenty
     check_address: bool = False  # dnsmasq pings each address before it offers it: 3 s
     authoritative: bool = True
     dns: IPv4Address | None = None  # None: the router itself
@@ -239,7 +240,11 @@ def dhcp_options(own: IPv4Interface, lan: Lan) -> list[str]:
         first, last = own.network[100], own.network[199]
     elif own.ip == first:
         first += 1
-    options = [f"--dhcp-range={first},{last},{own.netmask},{lan.lease}"]
+    if lan.leases == 0:
+        options = [f"--dhcp-range={first},static,{own.netmask},{lan.lease}"]
+    else:
+        last = last if lan.leases is None else first + lan.leases - 1
+        options = [f"--dhcp-range={first},{last},{own.netmask},{lan.lease}"]
     if not lan.gateway:
         options += ["--dhcp-option=3", "--dhcp-option=6"]
     elif lan.dns:

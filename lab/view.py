@@ -75,12 +75,20 @@ class Network(msgspec.Struct, frozen=True):
     refusals: tuple[Refusal, ...] = ()
 
 
+class Carrier(msgspec.Struct, frozen=True):
+    """The NIC of ndmz; empty: that of the node."""
+
+    nic: str = ""
+    reason: str = ""
+
+
 class Daemon(msgspec.Struct, frozen=True):
     """RUN/networkd.json"""
 
     networks: tuple[Network, ...] = ()
     seconds: dict[str, float] = {}
     came_first: bool = False
+    carrier: Carrier = Carrier()
     reasons: tuple[str, ...] = ()
 
 

@@ -14,12 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab import init, wiring
-from lab.host import CommandError, Control, Host, Process
+from lab import cable, init, wiring
+from lab.host import PYTHON, CommandError, Control, Host, Process, wait_until
 from lab.node import UNIT_LOGS, Node
 from lab.wiring import Nic
 from runtime.cli import require_root
@@ -134,17 +135,29 @@ class World(Host):
 
     def plug(self, *nics: Nic) -> None:
         """Make switches and network cards, all in one go."""
-        lines = []
-        for name in dict.fromkeys(nic.switch for nic in nics if nic.switch):
-            if name not in self._switches:
-                lines += wiring.switch_lines(name)
+        new = self._new_switches(nic.switch for nic in nics)
+        lines = [line for name in new for line in wiring.switch_lines(name)]
         for nic in nics:
             if len(nic.port) > wiring.NAME_SIZE:
                 raise CannotError(f"cannot plug {nic.port}: a name has {wiring.NAME_SIZE} letters")
             lines += wiring.nic_lines(nic, self._nodes[nic.node].inner_pid)
         self.run("ip", "-batch", "-", input="\n".join(lines) + "\n")
         self._nics |= {(nic.node, nic.name): nic for nic in nics}
-        for name in {nic.switch for nic in nics if nic.switch} - self._switches:
+        self._keep_switches(new)
+
+    def tap(self, name: str, switch: str) -> None:
+        """The cable of a virtual machine that runs in this world: a tap, plugged into `switch`."""
+        new = self._new_switches([switch])
+        lines = [line for name in new for line in wiring.switch_lines(name)]
+        lines += [f"tuntap add dev {name} mode tap", f"link set dev {name} master {switch} up"]
+        self.run("ip", "-batch", "-", input="\n".join(lines) + "\n")
+        self._keep_switches(new)
+
+    def _new_switches(self, names: Iterable[str | None]) -> list[str]:
+        return [name for name in dict.fromkeys(names) if name and name not in self._switches]
+
+    def _keep_switches(self, names: Iterable[str]) -> None:
+        for name in names:
             self._switches.add(name)
             if self._capture:
                 self.capture(name)
@@ -156,6 +169,20 @@ class World(Host):
     def set_cable(self, name: str, nic: str, *, plugged: bool) -> None:
         state = "up" if plugged else "down"
         self.run("ip", "link", "set", "dev", self._nics[name, nic].port, state)
+
+    def stretch(self, switch: str, seconds: float) -> Process:
+        """Make a long cable of a switch between two cards: each frame takes `seconds`. It is not recorded
+        any more, and a machine that boots again is back on the switch.
+        """
+        ends = [nic.port for nic in self._nics.values() if nic.switch == switch]
+        if len(ends) != 2:
+            raise CannotError(f"cannot stretch {switch}: {len(ends)} cards hang on it, not 2")
+        self.script("".join(f"ip link set dev {end} nomaster\n" for end in ends))
+        log = self.log_path(f"cable-{switch}")
+        log.unlink(missing_ok=True)
+        process = self.spawn(PYTHON, "-I", "-S", cable.__file__, str(seconds), *ends, log=log)
+        wait_until(f"the cable in place of {switch}", lambda: "ready" in log.read_text())
+        return process
 
     # -- what is kept
 

@@ -3,12 +3,11 @@
     pid = children.find("wg-1a2b3c") or await children.spawn(spaces, space, argv, name=…, log_path=…)
     await children.ended("wg-1a2b3c")      # returns when it has died
 
-A child has a session of its own, so the end of ours does not reach it. Who starts again finds it by
+A child has a session of its own and is an orphan from birth, so neither the end of our session nor
+that of all our children reaches it; that of our control group does. Who starts again finds it by
 its pidfile under /run/zosnet/children, which holds the start time too: a pid that now belongs to
 somebody else is neither adopted nor killed. The child writes that file before it becomes
 the program, so there is no moment in which we can be killed and lose it.
-
-Its children's exit codes are nobody's: they are collected when something here is called next.
 """
 
 import asyncio
@@ -31,18 +30,18 @@ DIRECTORY = paths.RUN / "children"
 _KILL_AFTER = 3.0  # seconds between SIGTERM and SIGKILL
 _START_WITHIN = 5.0
 
-# $0 is the pidfile, "$@" the program. Field 22 of /proc/PID/stat is the start time; the name in
-# field 2 may hold anything, so the count begins behind its last parenthesis.
+# $0 is the pidfile, "$@" the program; the shell itself ends at once. Field 22 of /proc/PID/stat is
+# the start time; the name in field 2 may hold anything, so the count begins behind its last
+# parenthesis.
 _RECORD = """
 cd /
-read -r stat </proc/$$/stat
 pick() { shift 19; start=$1; }
-pick ${stat##*) }
-echo "$$ $start" >"$0"
-exec "$@"
+{
+    read -r stat </proc/self/stat
+    pick ${stat##*) }
+    echo "${stat%% *} $start" >"$0" && exec "$@"
+} &
 """
-
-_ours: set[int] = set()  # started by this process, not reaped yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,8 @@ async def spawn(
     pidfile = _pidfile(name)
     pidfile.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     log_path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    pid = await spaces.run(space, _start, [program, *argv[1:]], pidfile, log_path)
-    await _recorded(pid, pidfile, name, log_path)
+    await spaces.run(space, _start, [program, *argv[1:]], pidfile, log_path)
+    pid = await _recorded(pidfile, name, log_path)
     log.info("child started", extra={"child": name, "pid": pid, "space": space})
     return pid
 
@@ -92,7 +91,6 @@ async def stop(name: str, *, kill_after: float = _KILL_AFTER) -> None:
             await _end(handle, kill_after)
         finally:
             os.close(handle)
-        _reap()
         log.info("child stopped", extra={"child": name})
     _pidfile(name).unlink(missing_ok=True)
 
@@ -106,14 +104,13 @@ async def ended(name: str) -> None:
         await _readable(handle)
     finally:
         os.close(handle)
-    _reap()
 
 
-def _start(argv: list[str], pidfile: Path, log_path: Path) -> int:
+def _start(argv: list[str], pidfile: Path, log_path: Path) -> None:
     """Runs in the namespace thread: a child is born where its parent's thread is."""
     pidfile.write_bytes(b"")  # what an earlier one of this name left
     append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    pid = os.posix_spawn(
+    shell = os.posix_spawn(
         "/bin/sh",
         ["sh", "-c", _RECORD, str(pidfile), *argv],
         os.environ,
@@ -127,8 +124,7 @@ def _start(argv: list[str], pidfile: Path, log_path: Path) -> int:
         setsigmask=[],
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, its children should not
     )
-    _ours.add(pid)
-    return pid
+    os.waitpid(shell, 0)
 
 
 def _inheritable() -> list[int]:
@@ -141,27 +137,14 @@ def _inheritable() -> list[int]:
     return found
 
 
-async def _recorded(pid: int, pidfile: Path, name: str, log_path: Path) -> None:
-    """Wait until the child has written who it is, so that `find` finds it from now on."""
+async def _recorded(pidfile: Path, name: str, log_path: Path) -> int:
+    """The child's pid, when it has written who it is: `find` finds it from now on."""
     deadline = asyncio.get_running_loop().time() + _START_WITHIN
-    while _read_identity(pidfile) is None:
-        _reap()
-        if pid not in _ours or asyncio.get_running_loop().time() > deadline:
+    while (identity := _read_identity(pidfile)) is None:
+        if asyncio.get_running_loop().time() > deadline:
             raise CannotError(f"cannot start {name}: it died at once", hint=f"see {log_path}")
         await asyncio.sleep(0.001)
-
-
-def _reap() -> None:
-    """Collect those of our children that have ended, each by its pid: waiting for any child
-    would take away asyncio's.
-    """
-    for pid in tuple(_ours):
-        try:
-            ended_pid, _ = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:  # collected already
-            ended_pid = pid
-        if ended_pid:
-            _ours.discard(pid)
+    return identity.pid
 
 
 def _pidfile(name: str) -> Path:

@@ -43,17 +43,20 @@ _TYPE_MASK = 0x3FFF  # the two top bits say "nested" and "network order"
 
 
 def attributes(data: memoryview | bytes, start: int = 0) -> Attributes:
-    """The attributes in `data` from `start`; the last of a kind wins; a torn one ends the walk."""
+    """The attributes in `data` from `start`; the last of a kind wins."""
+    return dict(each_attribute(data, start))
+
+
+def each_attribute(data: memoryview | bytes, start: int = 0) -> Iterator[tuple[int, memoryview]]:
+    """Kind and value of each, in their order; a torn one ends the walk."""
     view = memoryview(data)
-    found: Attributes = {}
     at = start
     while at + 4 <= len(view):
         length, kind = _HEADER.unpack_from(view, at)
         if length < 4 or at + length > len(view):
             break
-        found[kind & _TYPE_MASK] = view[at + 4 : at + length]
+        yield kind & _TYPE_MASK, view[at + 4 : at + length]
         at += (length + 3) & ~3
-    return found
 
 
 def decode_link(payload: bytes) -> Link:

@@ -18,6 +18,7 @@ from netns.values import (
     IPAddress,
     IPInterface,
     IPNetwork,
+    NeighbourState,
     Scope,
 )
 
@@ -25,11 +26,14 @@ Attribute = tuple[str, Any]
 
 AF_INET, AF_INET6 = 2, 10
 MAIN_TABLE = 254
+_DOOMED = GROUP + 1
 _UNICAST = 1
 _ONLINK = 4
 _UP = 0x1
+_USE = 0x1  # NTF_USE of linux/neighbour.h
 _FOREVER = 0xFFFFFFFF
 _NO_LL_LEARN = 1  # BR_BOOLOPT_NO_LL_LEARN of linux/if_bridge.h, as a bit
+BOND_MODES = {"active-backup": 1, "802.3ad": 4}  # linux/if_bonding.h
 _NOWHERE = 255  # as the scope of a route to delete: any
 
 
@@ -68,12 +72,19 @@ class RefusedError(Exception):
 
 
 def new_link(
-    name: str, kind: str, *, mac: str | None = None, data: Sequence[Attribute] = ()
+    name: str,
+    kind: str,
+    *,
+    mac: str | None = None,
+    lower: int | None = None,
+    data: Sequence[Attribute] = (),
 ) -> Request:
     info: list[Attribute] = [("IFLA_INFO_KIND", kind)]
     if data:
         info.append(("IFLA_INFO_DATA", {"attrs": list(data)}))
     birth = _birth(name, mac)
+    if lower is not None:
+        birth.append(("IFLA_LINK", lower))
     return Request(Noun.LINK, {}, [*birth, ("IFLA_LINKINFO", {"attrs": info})])
 
 
@@ -95,6 +106,21 @@ def new_veth(
     """`peer_fd`: the namespace in which the peer is born."""
     born = [*_birth(peer, peer_mac), ("IFLA_NET_NS_FD", peer_fd)]
     return new_link(name, "veth", mac=mac, data=[("VETH_INFO_PEER", {"attrs": born})])
+
+
+def new_vlan(name: str, *, lower: int, number: int) -> Request:
+    """The traffic of link `lower` that is tagged with this number (802.1Q)."""
+    return new_link(name, "vlan", lower=lower, data=[("IFLA_VLAN_ID", number)])
+
+
+def new_bond(name: str, mode: str) -> Request:
+    """`mode` in the kernel's words. A carrier is looked at each 100 ms; 802.3ad: LACP each second,
+    and flows are told apart by addresses and ports.
+    """
+    data: list[Attribute] = [("IFLA_BOND_MODE", BOND_MODES[mode]), ("IFLA_BOND_MIIMON", 100)]
+    if mode == "802.3ad":
+        data += [("IFLA_BOND_AD_LACP_RATE", 1), ("IFLA_BOND_XMIT_HASH_POLICY", 1)]
+    return new_link(name, "bond", data=data)
 
 
 def changed_link(
@@ -119,6 +145,21 @@ def changed_link(
     if up is not None:
         fields |= {"flags": _UP if up else 0, "change": _UP}
     return Request(Noun.LINK, fields, [(k, v) for k, v in wanted.items() if v is not None])
+
+
+def marked_link(name: str, role: str) -> Request:
+    """The link of that name is ours from now on."""
+    return Request(Noun.LINK, {}, [("IFLA_IFNAME", name), ("IFLA_IFALIAS", f"{MARK}{role}")])
+
+
+def doomed_link(index: int) -> Request:
+    """Into the group that `doomed_links` names."""
+    return Request(Noun.LINK, {"index": index}, [("IFLA_GROUP", _DOOMED)])
+
+
+def doomed_links() -> Request:
+    """All links of that group, to delete them."""
+    return Request(Noun.LINK, {}, [("IFLA_GROUP", _DOOMED)])
 
 
 def changed_port(index: int, *, isolated: bool | None, learning: bool | None) -> Request:
@@ -155,6 +196,15 @@ def new_address(
         broadcast = [("IFA_BROADCAST", str(interface.network.broadcast_address))]
     extra = [("IFA_CACHEINFO", lifetimes), ("IFA_FLAGS", int(flags))]
     return Request(bare.noun, bare.fields, [*bare.attributes, *broadcast, *extra])
+
+
+def probed_neighbour(link: int, address: IPAddress, mac: str) -> Request:
+    """With a MAC the kernel checks it now (NUD_PROBE), without one it looks for it (NTF_USE)."""
+    fields = {"family": kernel_family(address.version), "ifindex": link}
+    if not mac:
+        return Request(Noun.NEIGHBOUR, fields | {"flags": _USE}, [("NDA_DST", str(address))])
+    fields["state"] = int(NeighbourState.PROBE)
+    return Request(Noun.NEIGHBOUR, fields, [("NDA_DST", str(address)), ("NDA_LLADDR", mac)])
 
 
 def old_address(index: int, interface: IPInterface) -> Request:

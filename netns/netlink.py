@@ -13,7 +13,7 @@ that is `monitor`.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -104,13 +104,24 @@ class Netlink:
         found = (decode.decode_neighbour(payload) for payload in payloads)
         return [n for n in found if n is not None and n.link == link]
 
+    async def probe_neighbour(self, link: int, address: IPAddress, mac: str = "") -> None:
+        """Let the kernel find out whether `address` answers; `neighbours` shows what it found.
+
+        With the `mac` that is known it asks there at once, and goes on to use it meanwhile.
+        """
+        with _cannot(f"ask for {address}"):
+            await self._rtnl.put(encode.probed_neighbour(link, address, mac), _PUT)
+
+    async def add_link(self, name: str, kind: str, *, role: str) -> Link:
+        """A link that needs no more than its kind, such as "wireguard" or "dummy"."""
+        await self._add(name, encode.new_link(name, kind), f"add {kind} {name}")
+        return await self._mark(name, role)
+
     async def add_bridge(self, name: str, *, role: str, mac: str | None = None) -> Link:
         """A bridge that forwards from the first moment (no delay, no STP, no snooping), and learns
         only from frames that nftables lets through.
         """
-        await self._clear_the_way(name)
-        with _cannot(f"add bridge {name}"):
-            await self._rtnl.put(encode.new_bridge(name, mac=mac), _NEW)
+        await self._add(name, encode.new_bridge(name, mac=mac), f"add bridge {name}")
         return await self._mark(name, role)
 
     async def add_veth(
@@ -123,21 +134,36 @@ class Netlink:
         peer_role: str | None = None,
         mac: str | None = None,
         peer_mac: str | None = None,
+        there: "Netlink | None" = None,
     ) -> Link:
         """A veth pair; the peer is born in `peer_space` (None: here), with `peer_role` (None:
-        `role`). Returns the near end.
+        `role`). Returns the near end. `there`: of the peer's space, if one is open.
         """
         space = self.space if peer_space is None else peer_space
-        await self._clear_the_way(name)
         fd = self._spaces.open_fd(space)
         try:
             request = encode.new_veth(name, mac=mac, peer=peer, peer_mac=peer_mac, peer_fd=fd)
-            with _cannot(f"add veth {name} with peer {peer}"):
-                await self._rtnl.put(request, _NEW)
+            await self._add(name, request, f"add veth {name} with peer {peer}")
         finally:
             os.close(fd)
         # The near end last: without its mark the whole pair is made again.
-        await self._mark_peer(peer, space, role if peer_role is None else peer_role)
+        far_role = role if peer_role is None else peer_role
+        if there is not None:
+            await there._mark(peer, far_role)  # noqa: SLF001  # the same class
+        else:
+            await self._mark_peer(peer, space, far_role)
+        return await self._mark(name, role)
+
+    async def add_vlan(self, name: str, *, role: str, lower: int, number: int) -> Link:
+        """What link `lower` carries with this tag."""
+        await self._add(name, encode.new_vlan(name, lower=lower, number=number), f"add VLAN {name}")
+        return await self._mark(name, role)
+
+    async def add_bond(self, name: str, *, role: str, mode: str) -> Link:
+        """A bond without NICs yet: `set_link(nic, master=…)` of NICs that are down. It cannot be
+        moved into another namespace.
+        """
+        await self._add(name, encode.new_bond(name, mode), f"add bond {name}")
         return await self._mark(name, role)
 
     async def set_link(
@@ -183,6 +209,18 @@ class Netlink:
     async def delete_link(self, index: int) -> None:
         with _cannot(f"delete link {index}", unless=(errno.ENODEV,)):
             await self._rtnl.delete(Request(Noun.LINK, {"index": index}))
+
+    async def delete_links(self, indexes: Collection[int]) -> None:
+        """All at once: the kernel waits for its readers once, and not for each (10 ms and more)."""
+        if len(indexes) < 2:
+            for index in indexes:
+                await self.delete_link(index)
+            return
+        for index in indexes:
+            with _cannot(f"delete link {index}", unless=(errno.ENODEV,)):
+                await self._rtnl.put(encode.doomed_link(index))
+        with _cannot("delete links", unless=(errno.ENODEV,)):
+            await self._rtnl.delete(encode.doomed_links())
 
     async def replace_address(
         self,
@@ -255,8 +293,20 @@ class Netlink:
             payloads = await self._rtnl.get(request)
         return decode.decode_link(payloads[0]) if payloads else None
 
-    async def _clear_the_way(self, name: str) -> None:
+    async def _add(self, name: str, request: Request, what: str) -> None:
         """Links are born in our group and then marked: one left between the two is made again."""
+        try:
+            await self._rtnl.put(request, _NEW)
+        except RefusedError as error:
+            if error.errno != errno.EEXIST:
+                raise NetlinkError(what, error.errno, error.reason) from None
+        else:
+            return
+        await self._clear_the_way(name)
+        with _cannot(what):
+            await self._rtnl.put(request, _NEW)
+
+    async def _clear_the_way(self, name: str) -> None:
         old = await self.link(name)
         if old is None:
             return
@@ -266,12 +316,13 @@ class Netlink:
 
     async def _mark(self, name: str, role: str) -> Link:
         for _ in range(2):
+            with _cannot(f"mark link {name}"):
+                await self._rtnl.put(encode.marked_link(name, role))
             link = await self.link(name)
             if link is None:
                 raise NetlinkError(f"mark link {name}", errno.ENODEV, "it is gone again")
             if link.role == role:
                 return link
-            await self.set_link(link.index, role=role)
         raise NetlinkError(f"mark link {name}", errno.EBUSY, "somebody else marked it")
 
     async def _mark_peer(self, name: str, space: str, role: str) -> None:

@@ -11,12 +11,18 @@ safe for threads; every call runs in the one namespace thread.
 """
 
 import ctypes
+import socket
+import struct
 from functools import cache
 
 from netns.spaces import Spaces
 from runtime.failure import CannotError, Exit
 
 LIBRARY = "libnftables.so.1"
+_NETLINK_NETFILTER = 12
+# nlmsghdr (NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN; a request), nfgenmsg
+_ASK_GENERATION = struct.pack("=IHHIIBBH", 20, 10 << 8 | 16, 1, 1, 0, 0, 0, 0)
+_ERROR = 2
 
 
 class NftError(CannotError):
@@ -56,6 +62,10 @@ class Nft:
         lines = (line.split() for line in (await self.listing("tables")).splitlines())
         return frozenset((words[1], words[2]) for words in lines if len(words) == 3)
 
+    async def generation(self) -> int:
+        """The number of this ruleset: another after each change, whoever made it."""
+        return await self._spaces.run(self._space, read_generation)
+
     async def close(self) -> None:
         """Free the context, which keeps the namespace alive. More than once is once."""
         context, self._context = self._context, 0
@@ -73,6 +83,24 @@ class Nft:
         if refused:
             raise NftError(self._space, error.decode(errors="replace"))
         return str(output.decode())
+
+
+def read_generation() -> int:
+    """The number of the ruleset of the namespace we are in; 0 where there is no nftables. Costs a
+    twentieth of a listing.
+    """
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    try:
+        sock = socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER)
+    except OSError:
+        return 0
+    with sock:
+        sock.settimeout(1)
+        sock.sendto(_ASK_GENERATION, (0, 0))
+        answer = sock.recv(4096)
+    if struct.unpack_from("=H", answer, 4)[0] == _ERROR:
+        return 0
+    return int(struct.unpack_from("!I", answer, 24)[0])  # NFTA_GEN_ID comes first
 
 
 def _new_context() -> int:

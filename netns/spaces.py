@@ -21,7 +21,7 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -82,6 +82,29 @@ class Spaces:
 
         return await self._in_thread(inside)
 
+    async def run_each(
+        self, names: Iterable[str], job: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> dict[str, T | CannotError]:
+        """Do `job` inside each namespace, all of them in one go of the thread: what it returned, or
+        the CannotError that it raised or that keeps us out of there.
+        """
+
+        def one(name: str) -> T | CannotError:
+            try:
+                _enter(name)
+                return job(*args, **kwargs)
+            except CannotError as error:
+                return error
+
+        def each() -> dict[str, T | CannotError]:
+            """From one to the next: each way home would cost as much as a way in."""
+            try:
+                return {name: one(name) for name in names}
+            finally:
+                self._go_home()
+
+        return await self._in_thread(each)
+
     async def ensure(self, name: str, *, role: str) -> bool:
         """Create `name` (True), or find that it is ours (False). Raises ForeignError.
 
@@ -98,6 +121,10 @@ class Spaces:
 
     def exists(self, name: str) -> bool:
         return name == HOST or _is_namespace(DIRECTORY / name)
+
+    async def is_ours(self, name: str) -> bool:
+        """Whether `name` exists and we made it."""
+        return await self._in_thread(self._mark_of, _checked(name)) is not None
 
     def ours(self) -> dict[str, str]:
         """Name and role of each namespace that exists and is ours."""
@@ -124,11 +151,7 @@ class Spaces:
         if space == HOST:
             yield
             return
-        fd = _open_namespace(_checked(space))
-        try:
-            _check(_libc.setns(fd, _CLONE_NEWNET), f"cannot enter namespace {space}")
-        finally:
-            os.close(fd)
+        _enter(space)
         try:
             yield
         finally:
@@ -193,6 +216,30 @@ class Spaces:
                 return mark if _own_cookie() == mark.cookie else None
         except (OSError, CannotError):
             return None
+
+
+def in_nameless_space(job: Callable[[], T]) -> T:
+    """Do `job` in a thread of its own, in a new namespace without a name: it is gone with the thread,
+    or with the process when that is killed. It is the HOST of a `Spaces()` that `job` makes.
+
+    Raises CannotError when there can be none; what the job raises comes through.
+    """
+
+    def inside() -> T:
+        _check(_libc.unshare(_CLONE_NEWNET), "cannot create a namespace")
+        return job()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="nameless") as thread:
+        return thread.submit(inside).result()
+
+
+def _enter(space: str) -> None:
+    """With this thread. Raises CannotError, and then it stays where it was."""
+    fd = _open_namespace(_checked(space))
+    try:
+        _check(_libc.setns(fd, _CLONE_NEWNET), f"cannot enter namespace {space}")
+    finally:
+        os.close(fd)
 
 
 def _checked(name: str) -> str:

@@ -3,6 +3,7 @@
 MACs are lower-case text with colons, addresses are `ipaddress` objects, links are named by index.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from ipaddress import (
@@ -98,6 +99,11 @@ class Link:
         return self.group == GROUP and not self.alias
 
     @property
+    def movable(self) -> bool:
+        """Whether the kernel lets it into another namespace."""
+        return self.kind not in ("bridge", "bond")
+
+    @property
     def physical(self) -> bool:
         return self.kind is None and not self.loopback
 
@@ -146,3 +152,14 @@ class Neighbour:
         """The kernel holds a MAC for it that was not found wrong."""
         bad = NeighbourState.INCOMPLETE | NeighbourState.FAILED
         return bool(self.mac) and not self.state & bad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """All that a namespace has, at one moment."""
+
+    links: Mapping[str, Link]  # by name
+    addresses: tuple[Address, ...]
+    routes: tuple[Route, ...]  # unicast, of the main table
+    generation: int  # of its nftables: another number after each change; 0: it was not asked for
+    sysctls: Mapping[str, str]  # those that were asked for and are there

@@ -1,10 +1,14 @@
 """The admin socket: one request, one reply. `ncadm` and the HTTP API are its clients.
 
-    Call(id, "network.create", {"name": "home", ...}) → Result(id, items) | Failed(id, code, ...)
+    Call(id, "network.create", {"name": "home", ...}) → Result(id, kind, items) | Failed(id, code, ...)
 
 `verb` is noun and verb with a dot. Arguments and items are maps, since they are what people type
 and read; the controller checks each argument by a struct of its own. `create` verbs carry an `id`
 made by the client in their arguments, so that a repeated call makes one thing.
+
+A verb whose last word is in LOOKS changes nothing. All others can be rehearsed: with `dry_run`
+the answer has kind CHANGE and what the audit log would have got, and nothing is changed.
+A long list comes in pages: `next`, when it is not empty, is the argument `after` of the next call.
 """
 
 from typing import Annotated, Any
@@ -12,12 +16,21 @@ from typing import Annotated, Any
 import msgspec
 
 MAX_ADMIN_FRAME = 1024 * 1024
+PAGE, PAGE_MAX = 200, 1000  # items; in the time of a page nodes wait
+CHANGE = "change"
+LOOKS = frozenset({"list", "show", "status", "usage", "verify", "export", "watch"})
+
+
+def changes(verb: str) -> bool:
+    """Whether this verb does more than look."""
+    return verb.rpartition(".")[2] not in LOOKS
 
 
 class Call(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="call"):
     id: int
     verb: Annotated[str, msgspec.Meta(max_length=64)]
     arguments: dict[str, Any]
+    dry_run: bool = False
 
 
 class Result(
@@ -29,6 +42,7 @@ class Result(
     kind: str
     items: list[dict[str, Any]]
     note: str = ""
+    next: str = ""
 
 
 class Failed(

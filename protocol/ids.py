@@ -6,6 +6,7 @@ node address    10 hex digits, chosen by the controller, first free from a hash 
 """
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 
 from protocol.keys import CurvePublic, VerifyKey
@@ -19,10 +20,17 @@ def controller_id(root: VerifyKey) -> str:
     return blake2b(bytes(root), digest_size=5, person=b"zosnet-ctrl").hexdigest()
 
 
+@lru_cache(maxsize=4096)
 def network_id(controller: str, number: int) -> str:
     if not 0 < number < NETWORKS_MAX:
         raise ValueError(f"network number {number} is not in 1 … {NETWORKS_MAX - 1}")
     return f"{controller}{number:06x}"
+
+
+@lru_cache(maxsize=4096)
+def network_number(controller: str, network: str) -> int | None:
+    """The number in a network id of this controller, None for another's."""
+    return int(network[10:], 16) if network.startswith(controller) else None
 
 
 def is_network_id(text: str) -> bool:

@@ -2,12 +2,12 @@
 
     zosnet1 + base32 of: version, length (2 bytes), root key, token secret, n times (key, size, endpoint), check (4)
 
+A token of zeros is none: the controller knows the node's own key already (`ncadm member add`).
 Base32 in small letters without padding: no blanks, one word, no case to get wrong. The length is
 in front, so that a paste that lost its end is told from one that was damaged.
 """
 
 import base64
-import binascii
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -16,6 +16,7 @@ from runtime.failure import CannotError, Exit
 
 PREFIX = "zosnet1"
 MAX_CONTROLLERS = 4
+NO_TOKEN = CurveSecret(bytes(KEY_SIZE))
 _HEADER = 3
 
 
@@ -29,11 +30,17 @@ class JoinStringError(CannotError):
 
 @dataclass(frozen=True, slots=True)
 class JoinString:
-    """`controllers`: (endpoint `tcp://host:port`, CURVE key), at most four."""
+    """`controllers`: (endpoint `tcp://host:port`, CURVE key), at most four. With NO_TOKEN it
+    holds no secret, and lets in only whom the controller knows.
+    """
 
     root: VerifyKey
     token: CurveSecret
     controllers: tuple[tuple[str, CurvePublic], ...]
+
+    @property
+    def has_token(self) -> bool:
+        return self.token != NO_TOKEN
 
     def __repr__(self) -> str:  # the token is a secret: it must not get into logs
         return f"JoinString(controllers={[endpoint for endpoint, _ in self.controllers]})"
@@ -56,8 +63,6 @@ def render_join_string(join: JoinString) -> str:
 def parse_join_string(text: str) -> JoinString:
     """Raises JoinStringError with what is wrong: no join string, cut off, damaged, other version."""
     word = "".join(text.split()).lower()
-    if not word:
-        raise JoinStringError("it is empty", hint="make one with: ncadm token create NETWORK")
     if not word:
         raise JoinStringError("it is empty", hint="make one with: ncadm token create NETWORK")
     if not word.startswith(PREFIX):
@@ -95,7 +100,7 @@ def _decode(text: str) -> bytes:
         part = text[:end]
         try:
             return base64.b32decode(part.upper() + "=" * (-len(part) % 8))
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one; it is another for what is not ASCII
             continue
     raise JoinStringError(
         "it is damaged: it has characters that do not belong", hint="copy it again"

@@ -1,4 +1,4 @@
-"""The kinds of key, 32 bytes each, and the two operations on them that both sides need.
+"""The kinds of key, 32 bytes each, and the operations on them that both sides need.
 
 All are raw bytes inside the programs. ZeroMQ wants Z85 text, WireGuard's tools base64 and its
 userspace socket hex: those are made at the edges, with the functions here.
@@ -22,8 +22,26 @@ WireGuardSecret = NewType("WireGuardSecret", bytes)
 VerifyKey = NewType("VerifyKey", bytes)  # Ed25519, public
 SigningSeed = NewType("SigningSeed", bytes)  # Ed25519, the 32 secret bytes
 
+_P = 2**255 - 19
+_ORDER_8 = (
+    0x00B8495F16056286FDB1329CEB8D09DA6AC49FF1FAE35616AEB8413B7C7AEBE0,
+    0x57119FD0DD4E22D8868E1C58C45C44045BEF839C55B1D0B1248C50A3BC959C5F,
+)
+_LOW_ORDER = frozenset(
+    (point | top << 255).to_bytes(KEY_SIZE, "little")
+    for point in (0, 1, _P - 1, *_ORDER_8, _P, _P + 1)  # the last two are 0 and 1 once more
+    for top in (0, 1)  # X25519 does not look at it (RFC 7748, section 5)
+)
+
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _Z85_VALUE = {c: i for i, c in enumerate(_Z85)}
+
+
+def is_low_order(key: bytes) -> bool:
+    """Whether an X25519 public key is a point of low order: what it shares with any secret is zero
+    (RFC 7748, section 6.1), so that whoever shows it needs none.
+    """
+    return key in _LOW_ORDER
 
 
 def new_curve_pair() -> tuple[CurvePublic, CurveSecret]:

@@ -8,7 +8,10 @@ every verb is idempotent by its key (node; network and node). A token's connecti
     A: Hello → Welcome                   (on every handshake)
     A: Join → Joined | Waiting           A: Leave → Done
     A: Refresh → Unchanged | Joined      A: FetchRows → Rows
+    A: Rotate → Done                     (then reconnect with the next key)
+    A: Mint → Minted                     (members with the role mint)
     C: Rows with id 0 is a push          A: Ack(revision) has no reply
+    C: Keys, only pushed                 A: AckKeys(number) has no reply
     A, C: Ping → Pong                    any request → Refused
 """
 
@@ -22,8 +25,11 @@ from protocol.statements import Count, NetworkId
 
 WIRE_VERSION = 1
 MAX_FRAME = 64 * 1024
+MINT_USES_MAX = 100  # of a token that a member makes
+MINT_TTL_MAX = 24 * 3600 * 1000  # ms
 MAX_PIECE = 48 * 1024  # a snapshot travels in pieces of at most this many bytes
 
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
 Text = Annotated[str, msgspec.Meta(max_length=64)]
 Endpoint = Annotated[str, msgspec.Meta(max_length=64)]  # "192.0.2.1:51820", "[2001:db8::1]:51820"
@@ -66,7 +72,7 @@ class Join(_Message, tag="join", frozen=True):
     wireguard: Key32
     endpoints: Annotated[tuple[Endpoint, ...], msgspec.Meta(max_length=8)]
     families: Families
-    listen_port: int
+    listen_port: Port
 
 
 class Refresh(_Message, tag="refresh", frozen=True):
@@ -77,7 +83,7 @@ class Refresh(_Message, tag="refresh", frozen=True):
     wireguard: Key32
     endpoints: Annotated[tuple[Endpoint, ...], msgspec.Meta(max_length=8)]
     families: Families
-    listen_port: int
+    listen_port: Port
     serial: Count
     incarnation: Count
     epoch: Count
@@ -98,11 +104,36 @@ class FetchRows(_Message, tag="rows?", frozen=True):
     after: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
 
 
+class Mint(_Message, tag="mint", frozen=True):
+    """A new token of `network`, whose public half is `token`: the secret is made by who asks and
+    goes to nobody but the node that it is for. Such a token gives no role and no fixed address.
+    """
+
+    id: RequestId
+    network: NetworkId
+    token: Key32
+    uses: Annotated[int, msgspec.Meta(ge=1, le=MINT_USES_MAX)]
+    ttl_ms: Annotated[int, msgspec.Meta(ge=1000, le=MINT_TTL_MAX)]
+
+
+class Rotate(_Message, tag="rotate", frozen=True):
+    """This node's next key. Both are let in until the next one is used; then this one is dead."""
+
+    id: RequestId
+    next_key: Key32
+
+
 class Ack(_Message, tag="ack", frozen=True):
     """Rows up to `revision` are kept here; no reply."""
 
     network: NetworkId
     revision: Count
+
+
+class AckKeys(_Message, tag="ack-keys", frozen=True):
+    """The keyset of this number is kept here; no reply."""
+
+    number: Count
 
 
 class Ping(_Message, tag="ping", frozen=True):
@@ -137,7 +168,7 @@ class Settings(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     ranges: tuple[bytes, ...]  # packed prefixes of the overlay
     routes: tuple[
         tuple[bytes, bytes], ...
-    ]  # (packed prefix, packed address of the member that routes it)
+    ]  # (packed prefix, the 5 bytes of the address of the member behind which it lies)
     dns: tuple[str, ...]
     mtu: int
     topology: str  # mesh | hub
@@ -196,6 +227,22 @@ class Rows(_Message, tag="rows", frozen=True):
     more: bytes = b""
 
 
+class Minted(_Message, tag="minted", frozen=True):
+    """With the root key that the node pins and the token's secret it makes a join string."""
+
+    id: RequestId
+    network: NetworkId
+    expires_ms: Count
+    controllers: Annotated[tuple[tuple[str, Key32], ...], msgspec.Meta(max_length=4)]
+
+
+class Keys(_Message, tag="keys", frozen=True):
+    """A newer keyset; `id` is 0, it is only pushed. Welcome has the newest one, too."""
+
+    id: RequestId
+    keyset: Signed
+
+
 class Done(_Message, tag="done", frozen=True):
     id: RequestId
 
@@ -225,14 +272,20 @@ class Code:
     DENIED = "denied"
     BANNED = "banned"
     CONFLICT = "conflict"
+    MESH_FULL = "mesh-full"
     POOL_EXHAUSTED = "pool-exhausted"
+    CLONED = "cloned"
+    FULL = "full"
     BUSY = "busy"
+    DAMAGED = "damaged"
     INTERNAL = "internal"
 
 
-TokenRequest = Admit | Ping
-NodeRequest = Hello | Join | Refresh | Leave | FetchRows | Ack | Ping | Pong
-Reply = Welcome | Joined | Waiting | Unchanged | Rows | Done | Ping | Pong | Refused
+TokenRequest = Admit  # nothing that is answered without a look at the token
+NodeRequest = (
+    Hello | Join | Refresh | Leave | FetchRows | Mint | Rotate | Ack | AckKeys | Ping | Pong
+)
+Reply = Welcome | Joined | Waiting | Unchanged | Rows | Keys | Minted | Done | Ping | Pong | Refused
 
 
 class MessageError(Exception):

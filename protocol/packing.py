@@ -4,6 +4,7 @@
 prefix are refused, so that there is one form for each value.
 """
 
+import re
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -19,6 +20,8 @@ from ipaddress import (
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 IPNetwork = IPv4Network | IPv6Network
+_OCTET = r"(0|[1-9][0-9]{0,2})"
+_DOTTED = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}:([0-9]{{1,5}})\Z")
 
 
 def pack_interface(interface: IPInterface) -> bytes:
@@ -51,6 +54,11 @@ def parse_endpoint(text: str) -> tuple[IPAddress, int]:
     """`192.0.2.1:51820` or `[2001:db8::1]:51820`. Raises ValueError: names are not endpoints, nor are
     addresses with a scope (`fe80::1%eth0`), behind whose sign Python takes any text at all.
     """
+    plain = _DOTTED.match(text)
+    if plain is not None:  # as nearly all are; ipaddress takes three times as long to read it
+        *octets, last = map(int, plain.groups())
+        if max(octets) < 256 and 0 < last < 65536:
+            return IPv4Address(int.from_bytes(octets)), last
     host, _, port = text.rpartition(":")
     if not text.isascii() or "%" in text:
         raise ValueError(f"{text!r} is no endpoint")
@@ -67,14 +75,16 @@ def is_endpoint_address(address: IPAddress) -> bool:
     """Whether packets to `address` can reach another machine: not the reader itself, nobody, all,
     or somebody on a link that the reader would have to guess.
     """
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return False
+    if isinstance(address, IPv4Address):
+        value = int(address)  # ten times as quick as asking ipaddress for each of them
+        local = value >> 24 == 127 or value >> 16 == 0xA9FE
+        return 0 < value < 224 << 24 and not local
     return not (
-        address.is_unspecified
+        address.ipv4_mapped is not None
+        or address.is_unspecified
         or address.is_loopback
         or address.is_multicast
         or address.is_link_local
-        or (isinstance(address, IPv4Address) and address.is_reserved)  # 240.0.0.0/4, broadcast
     )
 
 

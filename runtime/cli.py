@@ -16,16 +16,17 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from runtime.failure import CannotError, Exit
-from runtime.usage import Parser, example_text, sentence
+from runtime.usage import Parser, example_text, innermost, sentence
 
 SCHEMA = "zosnet/v1"
 VERSION = "0.1.0"
 SHOW_BUGS = "ZOSNET_TRACEBACK"
+FORMATS = ("table", "json", "jsonl")
 
 
 class Command(NamedTuple):
@@ -36,12 +37,27 @@ class Command(NamedTuple):
     module: str
 
 
+COMPLETION = Command("completion", "complete its words in a shell", "runtime.completion")
+COMPLETE = "__complete"
+
+
 def run_program(
-    program: str, description: str, commands: Sequence[Command], argv: Sequence[str] | None = None
+    program: str,
+    description: str,
+    commands: Sequence[Command],
+    argv: Sequence[str] | None = None,
+    *,
+    names: Any = None,
 ) -> int:
-    """Run the command that `argv` names and return the exit code; prints what went wrong."""
+    """Run the command that `argv` names and return the exit code; prints what went wrong. `names`:
+    for runtime.completion.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
+    commands = (*commands, COMPLETION)
     try:
+        if words[:1] == [COMPLETE]:
+            print(_complete(program, description, commands, words[1:], names), end="")
+            return Exit.OK
         code = _run(program, description, commands, words)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -55,6 +71,16 @@ def run_program(
     return code
 
 
+def _complete(
+    program: str, description: str, commands: Sequence[Command], words: list[str], names: Any
+) -> str:
+    from runtime.completion import answer  # noqa: PLC0415  # no other command needs it
+
+    first = next((w for w in words[:-1] if not w.startswith("-")), "")
+    parser, _, _ = build_parser(program, description, commands, first)
+    return answer(parser, words, names)
+
+
 def _run(program: str, description: str, commands: Sequence[Command], words: list[str]) -> int:
     first = next((w for w in words if not w.startswith("-")), "")
     parser, chosen, module = build_parser(program, description, commands, first)
@@ -63,7 +89,7 @@ def _run(program: str, description: str, commands: Sequence[Command], words: lis
         return Exit.USAGE
     arguments, unknown = parser.parse_known_args(words)
     if unknown or module is None:
-        chosen.refuse(unknown or words)
+        innermost(chosen, words).refuse(unknown or words)
     return int(module.run(arguments))
 
 
@@ -123,8 +149,8 @@ def _show_bug(program: str, error: Exception) -> None:
 def _wants_json(words: Sequence[str]) -> bool:
     """Also of a command line that could not be read."""
     after = dict(pairwise(words))
-    joined = {"-ojson", "--output=json"} & set(words)
-    return bool(joined) or "json" in (after.get("-o"), after.get("--output"))
+    joined = {"-ojson", "--output=json", "-ojsonl", "--output=jsonl"} & set(words)
+    return bool(joined) or bool({"json", "jsonl"} & {after.get("-o"), after.get("--output")})
 
 
 def print_error(error: CannotError, *, as_json: bool = False) -> int:
@@ -145,15 +171,15 @@ def print_error(error: CannotError, *, as_json: bool = False) -> int:
     return int(error.code)
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
+def add_output(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS[:2]) -> None:
     """The `-o table|json` every command that prints data has."""
     parser.add_argument(
         "-o",
         "--output",
-        choices=("table", "json"),
+        choices=formats,
         default="table",
         metavar="FORMAT",
-        help="table or json (default: table)",
+        help=f"{', '.join(formats[:-1])} or {formats[-1]} (default: table)",
     )
 
 
@@ -161,12 +187,8 @@ def print_items(
     kind: str, items: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, output: str
 ) -> None:
     """Print rows: as a table of `columns` (key: heading), or as JSON with every key."""
-    if output == "json":
-        print(
-            json.dumps(
-                {"schema": SCHEMA, "kind": kind, "items": list(items)}, default=str, indent=1
-            )
-        )
+    if output != "table":
+        print_stream(kind, [(items, "")], output)
     else:
         print(
             table(
@@ -174,6 +196,35 @@ def print_items(
                 list(columns.values()),
             )
         )
+
+
+def print_stream(
+    kind: str, pages: Iterable[tuple[Sequence[Mapping[str, Any]], str]], output: str
+) -> str:
+    """Print pages of (items, where the next begins) as they come; returns where the list ended.
+
+    json: one document, with `next` when the list goes on. jsonl: a line for each item.
+    """
+    end = ""
+    if output == "jsonl":
+        for page in pages:
+            items, end = page
+            for item in items:
+                print(_json({"schema": SCHEMA, "kind": kind, "item": item}))
+        return end
+    between = f'{{"schema": "{SCHEMA}", "kind": {_json(kind)}, "items": ['
+    for page in pages:
+        items, end = page
+        for item in items:
+            print(f"{between}\n{_json(item, indent=1)}", end="")
+            between = ","
+    goes_on = f', "next": {_json(end)}' if end else ""
+    print(f"{'' if between == ',' else between}]{goes_on}}}")
+    return end
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, default=str, indent=indent)
 
 
 def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
@@ -184,6 +235,12 @@ def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in grid
     )
+
+
+def lines(facts: Sequence[tuple[str, str]]) -> str:
+    """Topics and what is said of them, a line each."""
+    width = max(len(topic) for topic, _ in facts) + 2
+    return "\n".join(f"{topic:<{width}}{printable(said)}" for topic, said in facts)
 
 
 def _cell(value: Any) -> str:

@@ -1,7 +1,8 @@
 """The wall clock of a node that may have no battery: a floor under it, and authenticated time on top.
 
 A node whose clock went back is refused by its WireGuard peers until it passes the last value they
-saw; so the last known time is saved each minute and at boot the clock is at least that plus 60 s.
+saw; so the last known time is saved each minute and after a boot the clock is at least that plus 60 s.
+A program that starts again in the same boot goes on from there exactly.
 
     clock = FlooredClock(STATE / "clock")
     each SAVE_EACH seconds: clock.save()
@@ -9,6 +10,7 @@ saw; so the last known time is saved each minute and at boot the clock is at lea
 All timers are monotonic and do not come here.
 """
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,8 @@ from pathlib import Path
 from runtime import files
 
 SAVE_EACH = 60.0  # seconds
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SAVED = re.compile(rb"(?P<time>[0-9]{1,16})(?: (?P<at>[0-9]{1,16}) (?P<boot>[!-~]+))?\n")
 LAST_MS = 4_102_444_800_000  # the year 2100; nobody who is right says a later time
 
 
@@ -27,6 +31,11 @@ def wall_ms() -> int:
 def boot_ms() -> int:
     """Milliseconds since power-on; nobody can set this clock."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def boot_id() -> str:
+    """Another one after each boot."""
+    return BOOT_ID.read_text().strip()
 
 
 def set_wall_ms(now: int) -> None:
@@ -47,13 +56,13 @@ class FlooredClock:
         *,
         wall: Callable[[], int] = wall_ms,
         boot: Callable[[], int] = boot_ms,
+        boot_id: Callable[[], str] = boot_id,
         set_wall: Callable[[int], None] = set_wall_ms,
     ) -> None:
         self._path, self._wall, self._boot, self._set_wall = path, wall, boot, set_wall
-        saved = self._saved()
-        floor = saved + int(SAVE_EACH * 1000) if saved else 0
-        self._behind_at_start = max(0, floor - wall())
-        self._known, self._known_at = floor, boot()
+        self._boot_id = boot_id()
+        self._known, self._known_at = self._floor(boot()), boot()
+        self._behind_at_start = max(0, self._known - wall())
         self._trusted = False
 
     @property
@@ -81,7 +90,8 @@ class FlooredClock:
 
     def save(self) -> None:
         """Call each SAVE_EACH seconds and at the end."""
-        files.write_atomic(self._path, b"%d\n" % self.now_ms())
+        text = f"{self.now_ms()} {self._known_at} {self._boot_id}\n"
+        files.write_atomic(self._path, text.encode())
 
     def step_system_clock(self) -> bool:
         """Set the system clock forward to ours; False when it already is there."""
@@ -91,9 +101,14 @@ class FlooredClock:
         self._set_wall(now)
         return True
 
-    def _saved(self) -> int:
+    def _floor(self, now: int) -> int:
+        """From what was saved, with the boot clock at `now`; 0 when nothing of use was."""
         try:
-            saved = int(self._path.read_bytes())
-        except (FileNotFoundError, ValueError):
+            found = _SAVED.fullmatch(self._path.read_bytes())
+        except FileNotFoundError:
             return 0
-        return saved if 0 < saved <= LAST_MS else 0
+        if found is None or not 0 < (saved := int(found["time"])) <= LAST_MS:
+            return 0
+        if found["boot"] == self._boot_id.encode():
+            return saved + max(0, now - int(found["at"]))
+        return saved + int(SAVE_EACH * 1000)

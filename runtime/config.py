@@ -20,6 +20,22 @@ MAX_SIZE = 256 * 1024
 MAX_DEPTH = 32  # libyaml's composer recurses on the C stack: 50 000 brackets end the process
 
 
+class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a daemon's log goes beside stderr, and how much of it there is."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    # A file a day goes there, seven are kept, a link leads to today's; empty: none.
+    directory: str = ""
+
+    def __post_init__(self) -> None:
+        if self.directory and not self.directory.startswith("/"):
+            raise ValueError(f"directory: {self.directory!r} does not begin with /")
+
+    @property
+    def path(self) -> Path | None:
+        return Path(self.directory) if self.directory else None
+
+
 class ConfigError(CannotError):
     """The file is there and cannot be used; the message names the key."""
 
@@ -29,29 +45,31 @@ class ConfigError(CannotError):
 
 def load_config(path: Path, kind: type[T], *, must_exist: bool = False) -> T:
     """The config in `path`; all defaults when the file does not exist. Raises ConfigError."""
+    return convert_config(load_document(path, must_exist=must_exist), kind, path)
+
+
+def load_document(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
+    """The keys in `path`, not looked at yet; none when the file does not exist. Raises ConfigError."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_SIZE + 1)
+            return _read_document(file.read(MAX_SIZE + 1), path)
     except FileNotFoundError as error:
         if must_exist:
             raise ConfigError(path, "there is no such file") from error
-        return kind()
+        return {}
     except OSError as error:
         denied = isinstance(error, PermissionError)
         hint = "run it with sudo" if denied else None
         raise ConfigError(path, error.strerror or str(error), hint=hint) from error
-    return parse_config(data, kind, path)
 
 
 def parse_config(data: bytes, kind: type[T], path: Path) -> T:
     """`data` as a `kind`; `path` is only named in errors. Raises ConfigError."""
-    if len(data) > MAX_SIZE:
-        raise ConfigError(path, f"it has more than {MAX_SIZE} bytes")
-    document = _read_yaml(data, path)
-    if document is None:
-        return kind()
-    if not isinstance(document, dict):
-        raise ConfigError(path, "it is not a list of `key: value` lines")
+    return convert_config(_read_document(data, path), kind, path)
+
+
+def convert_config(document: Mapping[str, Any], kind: type[T], path: Path) -> T:
+    """Keys that were read from `path` as a `kind`. Raises ConfigError."""
     try:
         return msgspec.convert(document, kind, strict=True)
     except msgspec.ValidationError as error:
@@ -59,7 +77,19 @@ def parse_config(data: bytes, kind: type[T], path: Path) -> T:
         raise ConfigError(path, reason, hint=hint) from error
 
 
-def _read_yaml(data: bytes, path: Path) -> Any:
+def _read_document(data: bytes, path: Path) -> dict[str, Any]:
+    if len(data) > MAX_SIZE:
+        raise ConfigError(path, f"it has more than {MAX_SIZE} bytes")
+    document = read_yaml(data, path)
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigError(path, "it is not a list of `key: value` lines")
+    return document
+
+
+def read_yaml(data: bytes, path: Path) -> Any:
+    """What stands there, of whatever shape; `path` is only named in errors. Raises ConfigError."""
     import yaml  # noqa: PLC0415  # 14 ms that only a program with a config file pays
 
     class Loader(yaml.CSafeLoader):

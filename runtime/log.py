@@ -4,8 +4,8 @@
     log.info("uplink chosen", extra={"nic": "eth0", "reason": "private IPv4"})
 
 prints `2026-11-21T03:12:05.123Z INFO agent.boot.runner: uplink chosen nic=eth0 reason="private IPv4"`.
-To stderr, where zinit keeps it; a controller also writes a file a day, keeps seven and links
-the current one. INFO: state changed. DEBUG: packets. WARNING: the operator should know.
+To stderr, where the supervisor keeps it; with a directory in the config also to a file a day, of
+which seven are kept, with a link to today's. INFO: state changed. DEBUG: packets. WARNING: the operator should know.
 ERROR: the operator must act. Never a secret.
 """
 
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
+from runtime.config import LogConfig
 from runtime.failure import CannotError, Exit
 
 KEEP_DAYS = 7
@@ -73,15 +74,15 @@ class DailyFile(logging.Handler):
                 self._stream.write(self.format(record) + self.terminator)
                 self._stream.flush()
         except OSError as error:  # a disk that is full must not end the program
-            self._complain(str(error.strerror))
+            self._complain(f"cannot log to {self._directory}: {error.strerror}")
         except Exception:  # noqa: BLE001  # a record that cannot be formatted: a bug of ours
             self.handleError(record)
 
-    def _complain(self, reason: str) -> None:
-        """Once for each reason: stderr has the log as well."""
-        if reason != self._said:
-            sys.stderr.write(f"cannot log to {self._directory}: {reason}\n")
-        self._said = reason
+    def _complain(self, said: str) -> None:
+        """Once: stderr has the log as well."""
+        if said != self._said:
+            sys.stderr.write(f"{said}\n")
+        self._said = said
 
     def _open(self, day: str) -> None:
         if self._stream is not None:
@@ -89,15 +90,22 @@ class DailyFile(logging.Handler):
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         path = self._directory / f"{self._program}-{day}.log"
         self._stream, self._day = path.open("a", encoding="utf-8"), day
-        link = self._directory / f"{self._program}.log"
-        fresh = self._directory / f".{self._program}.log.new"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(path.name)
-        fresh.replace(link)
+        self._link(path)
         # Today's stays whatever its date is: a clock may have gone back.
         others = set(self._directory.glob(f"{self._program}-????-??-??.log")) - {path}
         for old in sorted(others)[: 1 - KEEP_DAYS]:
             old.unlink(missing_ok=True)
+
+    def _link(self, path: Path) -> None:
+        """In one step: who follows the link always finds a file."""
+        link = self._directory / f"{self._program}.log"
+        if link.exists() and not link.is_symlink():
+            self._complain(f"cannot link {link} to {path.name}: it is a file of its own")
+            return
+        fresh = self._directory / f".{self._program}.log.new"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(path.name)
+        fresh.replace(link)
 
     def close(self) -> None:
         if self._stream is not None:
@@ -106,18 +114,19 @@ class DailyFile(logging.Handler):
         super().close()
 
 
-def start_logging(level: str = "info", *, program: str = "", directory: Path | None = None) -> None:
-    """Log to stderr, and with `directory` to a file a day. Call once, first thing in a program.
+def start_logging(config: LogConfig | None = None, *, program: str = "") -> None:
+    """Log to stderr, and with a directory to a file a day. Call once, first thing in a program.
 
-    Raises CannotError when `directory` cannot be used.
+    Raises CannotError when the directory cannot be used.
     """
+    config = config or LogConfig()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if directory is not None:
-        daily = DailyFile(directory, program)
+    if config.path is not None:
+        daily = DailyFile(config.path, program)
         daily.check()
         handlers.append(daily)
     for handler in handlers:
         handler.setFormatter(LineFormatter())
-    logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+    logging.basicConfig(level=config.level.upper(), handlers=handlers, force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.getLogger("pyroute2").setLevel(logging.WARNING)

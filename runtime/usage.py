@@ -8,7 +8,7 @@ are not guessed from their first letters, and help is laid out as elsewhere.
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from runtime.failure import CannotError, Exit
@@ -61,8 +61,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(self.prog, message)
 
-    def refuse(self, words: Iterable[str]) -> NoReturn:
-        raise UsageError(self.prog, f"it knows no {' '.join(words)}")
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """`words` are no option and no argument of it."""
+        known = [option for option in self._option_string_actions if len(option) > 2]
+        asked = [word.partition("=")[0] for word in words if word.startswith("--")]
+        hints = (nearest(word, known) for word in asked)
+        hint = next((hint for hint in hints if hint), None)
+        raise UsageError(self.prog, f"it knows no {' '.join(words)}", hint=hint)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
@@ -70,12 +75,33 @@ class Parser(argparse.ArgumentParser):
         known = [str(choice) for choice in action.choices]
         if action.option_strings:
             name = action.option_strings[-1]
-            raise UsageError(self.prog, f"{name} can be {' or '.join(known)}, not {value!r}")
+            raise UsageError(
+                self.prog,
+                f"{name} can be {' or '.join(known)}, not {value!r}",
+                hint=nearest(value, known),
+            )
         what = str(action.metavar or action.dest).lower()
         hint = f"{what}s: {', '.join(known)}"
         raise UsageError(
             self.prog, f"there is no {what} {value!r}", hint=nearest(value, known) or hint
         )
+
+
+def verbs_of(parser: argparse.ArgumentParser) -> dict[str, "Parser"]:
+    """The verbs right below; argparse has no other way to look."""
+    return {
+        name: verb
+        for action in parser._actions  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
+        for name, verb in action.choices.items()
+    }
+
+
+def innermost(parser: "Parser", words: Iterable[str]) -> "Parser":
+    """The verb that these words are about."""
+    for word in words:
+        parser = verbs_of(parser).get(word, parser)
+    return parser
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -6,7 +6,8 @@
 
 Two languages are spoken by what calls itself zinit 0.2: up to 0.2.14 a text line a connection,
 then JSON-RPC. Which one is found out by asking `rpc.discover`: the older one answers that with an
-error at once, while the newer one would never answer a bare word. Blocking; no retry.
+error at once, while the newer one would never answer a bare word. Up to 0.2.27 JSON-RPC only says
+that a request is refused: why is then found out by looking. Blocking; no retry.
 
 Errors: ZinitError > AbsentError (nobody listens), UnknownServiceError, AlreadyMonitoredError,
 ServiceUpError, ServiceDownError.
@@ -140,6 +141,17 @@ class Client:
         """Send a signal ("SIGKILL") to the process group."""
         self._ask("kill", name, signal_name)
 
+    def log(self, name: str) -> tuple[str, ...]:
+        """The lines that zinit holds of what the service printed, oldest first."""
+        check_name(name)
+        if self.language() is Language.JSON_RPC:
+            lines = self._ask_rpc("stream_currentLogs", "log", (name,))
+        else:
+            text = self._talk(b"log snapshot\n", _is_closed, "log")
+            lines = text.decode(errors="replace").split("\n")
+        mark = f"{name}: "  # after "[+] " or, from stderr, "[-] "
+        return tuple(line[4:].removeprefix(mark) for line in lines if line.startswith(mark, 4))
+
     def _ask(self, verb: str, *arguments: str) -> Any:
         for name in arguments[:1]:
             check_name(name)
@@ -147,7 +159,7 @@ class Client:
             case Language.LINE:
                 return self._ask_line(verb, arguments)
             case Language.JSON_RPC:
-                return self._ask_rpc(verb, arguments)
+                return self._ask_rpc(f"service_{verb}", verb, arguments)
 
     def _ask_line(self, verb: str, arguments: tuple[str, ...]) -> Any:
         request = " ".join((verb, *arguments)).encode() + b"\n"
@@ -160,18 +172,46 @@ class Client:
             case _:
                 raise self._not_understood(verb, said)
 
-    def _ask_rpc(self, verb: str, arguments: tuple[str, ...]) -> Any:
-        said = self._exchange(_rpc_request(f"service_{verb}", arguments), _is_answer, verb)
+    def _ask_rpc(self, method: str, verb: str, arguments: tuple[str, ...]) -> Any:
+        said = self._exchange(_rpc_request(method, arguments), _is_answer, verb)
         match said:
-            case {"error": {"code": int(code), "message": str(reason)}}:
+            case {"error": {"code": int(code), "message": str(reason), "data": _}}:
                 raise self._refused(verb, arguments, reason, _RPC_ERRORS.get(code, ZinitError))
+            case {"error": {"message": str(reason)}}:
+                raise self._refused(verb, arguments, reason, self._find_reason(verb, arguments))
             case {"result": result}:
                 return result
             case _:
                 raise self._not_understood(verb, said)
 
+    def _find_reason(self, verb: str, arguments: tuple[str, ...]) -> type[ZinitError]:
+        """What zinit 0.2.15 to 0.2.27 do not tell."""
+        if not arguments:
+            return ZinitError
+        name = arguments[0]
+        known = name in self.list()
+        match verb:
+            case "monitor":
+                return AlreadyMonitoredError if known else ZinitError
+            case _ if not known:
+                return UnknownServiceError
+            case "forget":
+                return ServiceUpError
+            case "kill" if (status := self.status(name)) is not None and not status.pid:
+                return ServiceDownError
+            case _:
+                return ZinitError
+
     def _exchange(self, request: bytes, complete: Callable[[bytes, bool], bool], verb: str) -> Any:
-        """Send, read until the answer is `complete`, and decode its JSON."""
+        """Send, and decode the JSON of the answer."""
+        got = self._talk(request, complete, verb)
+        try:
+            return json.loads(got)
+        except ValueError as error:
+            raise self._not_understood(verb, got[:200].decode(errors="replace")) from error
+
+    def _talk(self, request: bytes, complete: Callable[[bytes, bool], bool], verb: str) -> bytes:
+        """Send, and read until the answer is `complete`."""
         until = time.monotonic() + self._timeout_s
         got = b""
         try:
@@ -186,11 +226,9 @@ class Client:
                     got, closed = got + data, not data
                     if len(got) > MOST_BYTES:
                         raise self._not_understood(verb, f"more than {MOST_BYTES} bytes")
-            return json.loads(got)
         except OSError as error:
             raise self._unreachable(verb, error) from error
-        except ValueError as error:
-            raise self._not_understood(verb, got[:200].decode(errors="replace")) from error
+        return got
 
     def _unreachable(self, verb: str, error: OSError) -> ZinitError:
         if error.errno in (errno.ENOENT, errno.ECONNREFUSED):

@@ -12,11 +12,13 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from runtime import files
 from runtime.failure import CannotError, Exit
 from zinit.client import (
+    AbsentError,
     AlreadyMonitoredError,
     Client,
     ServiceDownError,
@@ -95,6 +97,30 @@ def delete_unit(name: str, *, directory: Path = UNITS) -> bool:
     existed = path.exists()
     path.unlink(missing_ok=True)
     return existed
+
+
+def install_units(units: Collection[Unit], *, start: bool) -> bool:
+    """As `ensure_unit`, of this machine's zinit; without one, or a `start`, the files are for the
+    next boot. True when they run.
+    """
+    if start:
+        try:
+            for unit in units:
+                ensure_unit(Client(), unit)
+            return True
+        except AbsentError:
+            pass
+    for unit in units:
+        write_unit(unit)
+    return False
+
+
+def uninstall_unit(name: str) -> str:
+    """As `remove_unit`, of this machine's zinit, or only the file; what was done, "" for nothing."""
+    try:
+        return f"service {name} stopped and forgotten" if remove_unit(Client(), name) else ""
+    except AbsentError:
+        return f"unit {name} deleted" if delete_unit(name) else ""
 
 
 def _ensure_started(client: Client, unit: Unit, status: Status) -> bool:

@@ -61,18 +61,34 @@ class Unit:
 
 
 def internet(agent: Path, *, after: tuple[str, ...] = ()) -> Unit:
-    """The boot. A loop, as zinit never again starts a oneshot that was killed."""
+    """The boot. A loop, as zinit never again starts a oneshot that was killed. What it prints goes
+    to the console, where somebody looks whose node has no network.
+    """
     loop = f"until {shlex.quote(str(agent))} internet {PATIENT}; do sleep 2; done"
-    return Unit("internet", ("/bin/sh", "-c", loop), oneshot=True, after=after)
+    command = ("/bin/sh", "-c", loop)
+    return Unit(
+        "internet", command, oneshot=True, after=after, log=Log.STDOUT, shutdown_timeout_s=5
+    )
 
 
 def dhcp_zos(agent: Path) -> Unit:
-    """The lease keeper of the bridge `zos`."""
-    return Unit("dhcp-zos", (str(agent), "dhcp", "zos", PATIENT), after=("internet",))
+    """The lease keeper of the bridge `zos`, which has its lease from the boot: nothing to test."""
+    command = (str(agent), "dhcp", "zos", PATIENT)
+    return Unit("dhcp-zos", command, after=("internet",), shutdown_timeout_s=5)
 
 
 def networkd(agent: Path) -> Unit:
-    return Unit("networkd", (str(agent), "networkd", PATIENT), after=("internet",))
+    """Ready when ndmz is: that is what the workloads of a node wait for."""
+    # The test itself waits: it sees ndmz at once, and zinit's ring has a line of it each 12 s.
+    test = (str(agent), "wait", "ndmz", "--timeout", "10")
+    command = (str(agent), "networkd", PATIENT)
+    return Unit("networkd", command, test=test, after=("internet",), shutdown_timeout_s=5)
+
+
+def controller(serve: tuple[str, ...], *, socket: str) -> Unit:
+    """`zosnet-controller`; ready when it answers ncadm on `socket`."""
+    ncadm = Path(serve[0]).with_name("ncadm")
+    return Unit("zosnet-controller", serve, test=(str(ncadm), "status", "--socket", socket))
 
 
 def render(unit: Unit) -> str:

@@ -24,10 +24,12 @@ from agent.config import Nics
 from agent.dhcp.apply import apply_lease
 from agent.dhcp.keeper import DEFAULT_METRIC
 from agent.dhcp.lease import Lease
+from agent.static.config import Fixed
+from agent.static.keeper import ensure_fixed
 from netns.netlink import Netlink
 from netns.spaces import HOST, Spaces
 from netns.sysctl import set_sysctls
-from netns.values import Link
+from netns.values import IPInterface, Link
 from runtime.failure import CannotError
 
 log = logging.getLogger(__name__)
@@ -67,19 +69,29 @@ async def ensure_port(spaces: Spaces, home: Netlink, bridge: Link, name: str) ->
 
 
 async def ensure_address(
-    home: Netlink, bridge: Link, lease: Lease | None, now: float, *, probed: bool
+    home: Netlink,
+    bridge: Link,
+    lease: Lease | None,
+    now: float,
+    *,
+    probed: bool,
+    fixed: Fixed | None = None,
 ) -> None:
     """Configure a valid lease at once, with its routes; INIT-REBOOT is the keeper's.
 
     Just `probed`, its address is the only IPv4 that `zos` may have; what an earlier NIC left goes.
     Else another address means that the keeper has got another lease since, which is left alone.
+    `fixed`, static addresses, stand instead of any lease.
     """
     have = {a.interface for a in await home.addresses(bridge.index) if a.interface.version == 4}
-    keep = set()
-    if lease is not None and lease.is_valid(now) and (probed or not have - {lease.address}):
+    keep: set[IPInterface] = set()
+    if fixed is not None:
+        await ensure_fixed(home, bridge, fixed, metric=DEFAULT_METRIC)
+        keep = set(fixed.addresses)
+    elif lease is not None and lease.is_valid(now) and (probed or not have - {lease.address}):
         await apply_lease(home, bridge, lease, now=now, metric=DEFAULT_METRIC)
         keep = {lease.address}
-    if probed:
+    if probed or fixed is not None:
         for stale in have - keep:
             await home.delete_address(bridge.index, stale)
 
@@ -87,12 +99,14 @@ async def ensure_address(
 async def ensure_standby(spaces: Spaces, home: Netlink, nics: Nics) -> None:
     """Every other NIC is in its probe namespace, up, without address: ready to be probed again.
 
-    One that cannot be brought there stays at home, down, and holds nothing up.
+    One that cannot be brought there stays at home, down, and holds nothing up: a bond never can.
     """
     for link in await candidates(home, nics):
         try:
-            await spaces.ensure(probe_space(link.index), role=PROBE_ROLE)
             await home.set_link(link.index, up=False)
+            if not link.movable:
+                continue
+            await spaces.ensure(probe_space(link.index), role=PROBE_ROLE)
             await home.move(link.index, probe_space(link.index))
         except CannotError as error:
             log.warning("NIC not kept ready", extra={"nic": link.name, "why": error.message})

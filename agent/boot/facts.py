@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 
 from agent.boot.status import Nic, Uplink
 from agent.boot.uplink import Candidate, Choice, Ranked
@@ -23,6 +23,7 @@ def nic_status(candidate: Candidate, ranked: Ranked, mac: str) -> Nic:
         quiet4=candidate.quiet4,
         quiet6=candidate.quiet6,
         barred=candidate.barred,
+        static=tuple(map(str, candidate.static)),
         reason=ranked.reason,
     )
 
@@ -38,6 +39,7 @@ def candidate(nic: Nic) -> Candidate:
         quiet4=nic.quiet4,
         quiet6=nic.quiet6,
         barred=nic.barred,
+        static=tuple(map(ip_interface, nic.static)),
     )
 
 

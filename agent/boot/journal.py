@@ -17,7 +17,10 @@ from typing import Any
 import msgspec
 
 from agent.boot import status
+from agent.boot.console import news
 from agent.boot.status import BootStatus, Step, boottime
+
+Tell = Callable[[float, str], None]  # seconds since the boot instant, a line for people
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +33,12 @@ class Journal:
         *,
         path: Path = status.PATH,
         clock: Callable[[], float] = boottime,
+        tell: Tell = lambda _now, _said: None,
     ) -> None:
-        """`before`, the last run's record, holds until it is known that it does not."""
-        self._started, self._path, self._clock = started, path, clock
+        """`before`, the last run's record, holds until it is known that it does not. `tell` gets
+        what is new for people, and when.
+        """
+        self._started, self._path, self._clock, self._tell = started, path, clock, tell
         fresh = BootStatus(step=Step.RECOVER, pid=os.getpid())
         if before is not None:
             fresh = msgspec.structs.replace(
@@ -43,19 +49,23 @@ class Journal:
     def begin(self, step: Step) -> None:
         """`step` begins now."""
         log.debug("step", extra={"step": step})
-        seconds = {**self.status.seconds, str(step): self.elapsed()}
-        self._become(msgspec.structs.replace(self.status, step=step, seconds=seconds))
+        now = self.elapsed()
+        seconds = {**self.status.seconds, str(step): now}
+        self._become(msgspec.structs.replace(self.status, step=step, seconds=seconds), now)
 
     def note(self, **changes: Any) -> None:
         """Fields of BootStatus that have become known."""
         changed = msgspec.structs.replace(self.status, **changes)
         if changed != self.status:
-            self._become(changed)
+            self._become(changed, self.elapsed())
 
     def elapsed(self, moment: float | None = None) -> float:
         """Seconds from the boot instant to `moment` (now)."""
         return round((self._clock() if moment is None else moment) - self._started, 3)
 
-    def _become(self, changed: BootStatus) -> None:
+    def _become(self, changed: BootStatus, now: float) -> None:
+        said = news(self.status, changed, elapsed=now)
         self.status = changed
         status.store(changed, self._path)
+        if said is not None:
+            self._tell(now, said)

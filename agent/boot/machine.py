@@ -8,7 +8,7 @@
         machine.carrier(nic, up, now) | .leased(…) | .refused(…) | .routed(…) | .wake(now)
 
 A NIC with carrier is solicited (DHCP by the caller; the kernel asks for routers by itself). The
-first usable NIC is taken as soon as no other can still answer, at the latest after the grace.
+first usable NIC is taken as soon as no other can still do better, at the latest after the grace.
 When all have answered and none is usable, another round follows after 2, 4, 8 … 60 s, for ever;
 a cable or a router that comes meanwhile is not made to wait for it. After `Commit` the machine
 is at its end.
@@ -16,12 +16,13 @@ is at its end.
 It knows nothing of recovery, of namespaces and of `zos`.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
-from agent.boot.uplink import Candidate, Choice, Ranked, choose
+from agent.boot.uplink import AddressClass, Candidate, Choice, Ranked, choose
 
+Interface = IPv4Interface | IPv6Interface
 FIRST_RETRY = 2.0  # seconds
 LAST_RETRY = 60.0
 JITTER = 0.2  # a farm that lost its power asks in ± 20 %
@@ -37,12 +38,14 @@ class Preferences:
     grace: float = 2.0
     carrier_window: float = 6.0
     dhcp_window: float = 10.0
+    # NICs whose gateways are asked instead, and their addresses.
+    static: Mapping[str, tuple[Interface, ...]] = field(default_factory=dict)
 
 
 # What the caller must do.
 @dataclass(frozen=True, slots=True)
 class Solicit:
-    """Begin DHCP on this NIC, anew if it is under way."""
+    """Begin DHCP on this NIC, or ask its static gateways, anew if it is under way."""
 
     nic: str
 
@@ -103,10 +106,25 @@ class _Nic:
     def name(self) -> str:
         return self.candidate.name
 
+    @property
+    def hope(self) -> AddressClass:
+        """The best class that it may still come to be of."""
+        if not self.answered4:
+            return AddressClass.PRIVATE4
+        found = self.candidate.class4
+        return AddressClass.ULA if found is None else min(found, AddressClass.ULA)
+
     def forget(self) -> None:
         """The cable is out: nothing that was learnt holds any more."""
-        self.candidate = Candidate(name=self.name, carrier=False)
+        self.candidate = blank(self.name, self.candidate.static)
         self.solicited, self.answered4 = None, False
+
+
+def blank(name: str, static: tuple[Interface, ...]) -> Candidate:
+    """A NIC of which nothing is known."""
+    if not static:
+        return Candidate(name=name, carrier=False)
+    return Candidate(name=name, carrier=False, static=static, quiet4="no answer from its gateway")
 
 
 class Machine:
@@ -118,8 +136,8 @@ class Machine:
         jitter: Callable[[], float],
     ) -> None:
         """`jitter` gives numbers in [0, 1)."""
-        self._nics = {name: _Nic(Candidate(name=name, carrier=False)) for name in nics}
         self._preferences = preferences
+        self._nics = {name: self._new(name) for name in nics}
         self._jitter = jitter
         self._state: State = Probing()
         self._round = 0
@@ -156,7 +174,7 @@ class Machine:
     def appeared(self, name: str, now: float) -> None:
         """A NIC whose driver came late, or that was plugged in."""
         if name not in self._nics:
-            self._nics[name] = _Nic(Candidate(name=name, carrier=False))
+            self._nics[name] = self._new(name)
             self._carrier_until = max(self._carrier_until, now + self._preferences.carrier_window)
         self._decide(now)
 
@@ -224,6 +242,9 @@ class Machine:
         """What would be chosen from what is known now."""
         return choose(self.candidates, pin=self._preferences.pin)
 
+    def _new(self, name: str) -> _Nic:
+        return _Nic(blank(name, self._preferences.static.get(name, ())))
+
     def _live(self, name: str) -> _Nic | None:
         """A NIC whose answers count: late ones of a NIC without a cable do not."""
         nic = self._nics.get(name)
@@ -288,10 +309,18 @@ class Machine:
         until = 0.0
         if not nic.answered4 and nic.solicited is not None:
             until = nic.solicited + SETTLE
-        rivals = [end for name, end in pending.items() if name != best.name]
-        if rivals and not best.pinned:
+        rivals = [end for name, end in pending.items() if self._may_outdo(name, best)]
+        if rivals:
             until = max(until, min(first + self._preferences.grace, max(rivals)))
         return until
+
+    def _may_outdo(self, name: str, best: Ranked) -> bool:
+        """A NIC without a cable is not waited for when it could but be as good."""
+        if best.pinned or best.address_class is None or name == best.name:
+            return False
+        nic = self._nics[name]
+        better, equal = nic.hope < best.address_class, nic.hope == best.address_class
+        return name == self._preferences.pin or better or (equal and nic.candidate.carrier)
 
     def _pause(self) -> float:
         """2, 4, 8 … 60 s, each ± 20 %."""

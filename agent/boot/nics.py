@@ -1,13 +1,16 @@
 """Which links may be probed as an uplink: a pure rule, with a reason for those that may not.
 
 for link in await home.links():
-    reason = why_not(link, config.nics)      # None: probe it
+    reason = why_not(link, config.eligible)      # None: probe it
 """
 
 from fnmatch import fnmatchcase
 
 from agent.config import Nics
 from netns.values import Link
+
+# Roles of links that we made on top of NICs (agent.boot.layers), to be an uplink as a NIC is.
+LAYERS = ("bond", "vlan")
 
 
 def why_not(link: Link, nics: Nics) -> str | None:
@@ -23,7 +26,7 @@ def why_never(link: Link, nics: Nics) -> str | None:
     kind = link.kind or "physical"
     if link.loopback:
         return "the loopback"
-    if link.role is not None or link.half_made:
+    if link.role not in (None, *LAYERS) or link.half_made:
         return f"made by zosnet ({link.role or 'half-made'})"
     if kind not in nics.kinds:
         return f"{kind} is not among nics.kinds"

@@ -1,6 +1,6 @@
 """What `internet` would choose now: the last probe's facts, the links as they are, today's config.
 
-    seen = outlook(status, links, config.nics)
+    seen = outlook(status, links, config.eligible)
     seen.choice, seen.left_out
 
 Pure: probes nothing. A NIC that was not probed since power-on is ranked as unusable.
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from agent.boot.facts import candidate
-from agent.boot.nics import why_never, why_not_named
+from agent.boot.nics import LAYERS, why_never, why_not_named
 from agent.boot.status import BootStatus, Nic
 from agent.boot.uplink import Candidate, Choice, choose, natural
 from agent.config import Nics
@@ -26,7 +26,9 @@ class Outlook:
 def outlook(status: BootStatus | None, links: Iterable[Link], nics: Nics) -> Outlook:
     """`links` are those at home; NICs in probe namespaces are known from `status`."""
     known = {nic.name: nic for nic in status.nics} if status is not None else {}
-    at_home = {link.name: link for link in links if not link.loopback and link.role is None}
+    at_home = {
+        link.name: link for link in links if not link.loopback and link.role in (None, *LAYERS)
+    }
     candidates, left_out = [], []
     for name in sorted({*known, *at_home}, key=natural):
         link = at_home.get(name)

@@ -1,6 +1,6 @@
 """What an earlier run of `internet` left, whatever moment it was killed at, and what to do with it.
 
-    found = await observe(spaces, home, config.nics)     # raises when `zos` is somebody else's
+    found = await observe(spaces, home, config.eligible)     # raises when `zos` is somebody else's
     match plan(found, before):
         case Adopt(port): …           # zos stands: make true what may be missing, touch no traffic
         case StartOver(): await start_over(spaces, home, found)
@@ -12,7 +12,7 @@ everything goes back to how it was: links come home, the probe namespaces and a 
 import logging
 from dataclasses import dataclass
 
-from agent.boot.nics import why_not
+from agent.boot.nics import LAYERS, why_not
 from agent.boot.status import BootStatus
 from agent.boot.uplink import natural
 from agent.config import Nics
@@ -24,10 +24,11 @@ from runtime.failure import CannotError, Exit
 log = logging.getLogger(__name__)
 
 BRIDGE = "zos"
+BR_PUB = "br-pub"  # of the NIC that carries ndmz alone
 PROBE_ROLE = "probe"
 PREFIX = "znp-"
 # What can have been moved there; a namespace also holds what the kernel puts into each (sit0).
-MOVED_KINDS = (None, "veth", "vlan", "bond")
+MOVED_KINDS = (None, "veth", "vlan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Found:
     bridge: Link | None  # zos, ours
     uplinks: tuple[Link, ...]  # its ports that are NICs
     others: tuple[Link, ...]  # its other ports
+    lent: tuple[Link, ...]  # NICs in br-pub
     spaces: tuple[str, ...]  # our probe namespaces
 
 
@@ -67,10 +69,12 @@ async def observe(spaces: Spaces, home: Netlink, nics: Nics) -> Found:
         )
     ports = [link for link in links if bridge is not None and link.master == bridge.index]
     uplinks = [link for link in ports if is_nic(link, nics)]
+    br_pub = {link.index for link in links if link.name == link.role == BR_PUB}
     return Found(
         bridge=bridge,
         uplinks=tuple(sorted(uplinks, key=lambda link: natural(link.name))),
         others=tuple(link for link in ports if link not in uplinks),
+        lent=tuple(link for link in links if link.master in br_pub and is_nic(link, nics)),
         spaces=tuple(
             name
             for name, role in spaces.ours().items()
@@ -81,7 +85,8 @@ async def observe(spaces: Spaces, home: Netlink, nics: Nics) -> Found:
 
 def is_nic(link: Link, nics: Nics) -> bool:
     """Whether a port of `zos` is an uplink: not one of ours, of a kind that the config allows."""
-    return link.role is None and not link.half_made and (link.kind or "physical") in nics.kinds
+    ours = link.half_made or link.role not in (None, *LAYERS)
+    return not ours and (link.kind or "physical") in nics.kinds
 
 
 def plan(found: Found, before: BootStatus | None) -> Adopt | StartOver:
@@ -100,7 +105,7 @@ async def start_over(spaces: Spaces, home: Netlink, found: Found) -> None:
     """Back to how it was before the first run. A NIC that cannot come home stays where it is, with
     its namespace, and holds up no other.
     """
-    for port in found.uplinks:
+    for port in (*found.uplinks, *found.lent):
         await home.set_link(port.index, master=0, up=False)
     if found.bridge is not None and not found.others:
         await home.delete_link(found.bridge.index)

@@ -12,13 +12,14 @@ import logging
 import random
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from ipaddress import IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Any
 
 from agent.boot import commit, recover, supervise
 from agent.boot.facts import nics_status, uplink_status
-from agent.boot.journal import Journal
+from agent.boot.journal import Journal, Tell
+from agent.boot.layers import ensure_layers
 from agent.boot.machine import Commit, Machine, Preferences, Quit, Rest, Resting, Solicit
 from agent.boot.probe import Probe
 from agent.boot.status import BootStatus, Step, Uplink, boot_instant, boottime
@@ -27,6 +28,7 @@ from agent.boot.uplink import Choice, Ranked
 from agent.config import AgentConfig, Supervisor
 from agent.dhcp.lease import Lease
 from agent.dhcp.store import load_lease, store_lease
+from agent.static.config import Fixed
 from netns.monitor import Group, Monitor
 from netns.netlink import Netlink
 from netns.spaces import Spaces
@@ -40,14 +42,21 @@ log = logging.getLogger(__name__)
 LOCK = RUN / "internet.lock"
 
 
-async def boot(config: AgentConfig, *, supervisor: Supervisor, agent: Path) -> BootStatus:
-    """Bring `zos` up; see above."""
+async def boot(
+    config: AgentConfig,
+    *,
+    supervisor: Supervisor,
+    agent: Path,
+    tell: Tell = lambda _now, _said: None,
+) -> BootStatus:
+    """Bring `zos` up; see above. `tell`: a line for people, once a phase."""
     with alone("start internet"):
         spaces = Spaces()
         try:
             home = await Netlink.open(spaces)
             try:
-                return await _Boot(config, spaces, home, supervisor, agent).run()
+                run = _Boot(config, spaces, home, supervisor=supervisor, agent=agent, tell=tell)
+                return await run.run()
             finally:
                 await home.close()
         finally:
@@ -62,18 +71,21 @@ class _Boot:
         config: AgentConfig,
         spaces: Spaces,
         home: Netlink,
+        *,
         supervisor: Supervisor,
         agent: Path,
+        tell: Tell,
     ) -> None:
         self._config, self._spaces, self._home = config, spaces, home
         self._supervisor, self._agent = supervisor, agent
         self._before = load_status()
-        self._journal = Journal(boot_instant(boottime()), self._before)
+        self._journal = Journal(boot_instant(boottime()), self._before, tell=tell)
         preferences = Preferences(
-            pin=config.nics.pin,
+            pin=config.eligible.pin,
             grace=config.probe.grace,
             carrier_window=config.probe.carrier,
             dhcp_window=config.probe.dhcp,
+            static={name: nic.uplink.addresses for name, nic in config.static.items()},
         )
         self._machine = Machine((), preferences, jitter=random.SystemRandom().random)
         self._probes: dict[str, Probe] = {}
@@ -94,10 +106,9 @@ class _Boot:
     async def _run(self) -> None:
         self._journal.begin(Step.RECOVER)
         await self._raise_loopback()
-        found = await recover.observe(self._spaces, self._home, self._config.nics)
+        found = await recover.observe(self._spaces, self._home, self._config.eligible)
         match recover.plan(found, self._before):
             case recover.Adopt(port):
-                log.info("zos adopted", extra={"nic": port.name})
                 await self._go_on(port)
             case recover.StartOver():
                 self._journal.note(nics=(), uplink=None, stands=False)
@@ -152,9 +163,7 @@ class _Boot:
                         self._probes[nic].solicit()
                     case Quit(nic) if nic in self._probes:
                         self._probes[nic].quit()
-                    case Rest():
-                        self._tell_rest(action)
-                    case Solicit() | Quit():  # it has vanished
+                    case Rest() | Solicit() | Quit():  # told by the journal; or it has vanished
                         pass
             self._say(self._machine.choice())
             await self._pause()
@@ -178,17 +187,13 @@ class _Boot:
             until = round(self._journal.elapsed(boottime() + state.until - _now()), 1)
         self._journal.note(nics=nics, round=self._machine.round, resting_until=until)
 
-    def _tell_rest(self, rest: Rest) -> None:
-        why = "; ".join(f"{ranked.name}: {ranked.reason}" for ranked in rest.choice.ranking)
-        pause = round(rest.until - _now(), 1)
-        log.warning("no usable NIC", extra={"next_s": pause, "why": why or "there is no NIC"})
-
     # -- NICs come and go
 
     async def _admit_nics(self) -> None:
         """Every candidate at home goes into its probe namespace, down, and then all rise at once."""
         async with self._admitting:
-            links = await recover.candidates(self._home, self._config.nics)
+            await ensure_layers(self._spaces, self._home, self._config)
+            links = await recover.candidates(self._home, self._config.eligible)
             known = self._probes.keys() | self._barred
             fresh = [link for link in links if link.name not in known]
             if fresh:
@@ -216,6 +221,7 @@ class _Boot:
             self,
             start=self._start,
             dhcp_window=self._config.probe.dhcp,
+            fixed=self._fixed(link.name),
         )
         self._machine.vanished(probe.name, _now())  # what it was before it went away
         self._machine.appeared(probe.name, _now())
@@ -227,7 +233,7 @@ class _Boot:
         except CannotError as error:
             self.failed(probe.name, error.message)
             self._barred.add(probe.name)
-            await self._spaces.delete(probe.space)
+            await probe.come_home(self._home)
             return False
         self._probes[probe.name] = probe
         return True
@@ -250,9 +256,9 @@ class _Boot:
         self._machine.carrier(nic, up, _now())
         self._stir.set()
 
-    def leased(self, nic: str, lease: Lease) -> None:
-        log.info("lease offered", extra={"nic": nic, "address": lease.address})
-        self._machine.leased(nic, lease.address, lease.router, _now())
+    def leased(self, nic: str, address: IPv4Interface, gateway: IPv4Address | None) -> None:
+        log.info("address found", extra={"nic": nic, "address": address})
+        self._machine.leased(nic, address, gateway, _now())
         self._stir.set()
 
     def refused(self, nic: str, reason: str) -> None:
@@ -279,14 +285,12 @@ class _Boot:
         self._stir.set()
 
     async def _bury(self, probe: Probe) -> None:
-        await probe.release()
-        await recover.bring_home(self._spaces, self._home, probe.space)
+        await probe.come_home(self._home)
 
     # -- from the choice to the end
 
     async def _take_home(self, best: Ranked) -> None:
         probe = self._probes[best.name]
-        log.info("uplink chosen", extra={"nic": best.name, "reason": best.reason})
         self._journal.note(uplink=uplink_status(best, probe.mac))
         self._journal.begin(Step.STORE)
         lease = probe.lease
@@ -295,7 +299,7 @@ class _Boot:
         self._journal.begin(Step.HOME)
         for other in self._probes.values():
             await other.release()
-        names = await recover.bring_home(self._spaces, self._home, probe.space)
+        names = await probe.come_home(self._home)
         if not names:
             raise CannotError(f"cannot take {best.name}: it is gone")
         await self._commit(names[0], probe.mac, lease, probed=True)
@@ -314,9 +318,11 @@ class _Boot:
         self._journal.begin(Step.PORT)
         await commit.ensure_port(self._spaces, self._home, bridge, name)
         self._journal.begin(Step.ADDRESS)
-        await commit.ensure_address(self._home, bridge, lease, boottime(), probed=probed)
+        await commit.ensure_address(
+            self._home, bridge, lease, boottime(), probed=probed, fixed=self._fixed(name)
+        )
         self._journal.begin(Step.STANDBY)
-        await commit.ensure_standby(self._spaces, self._home, self._config.nics)
+        await commit.ensure_standby(self._spaces, self._home, self._config.eligible)
         self._journal.begin(Step.UNIT)
         await supervise.ensure_keeper(self._spaces, self._supervisor, self._agent)
         self._journal.begin(Step.DONE)
@@ -325,11 +331,15 @@ class _Boot:
             argv = [str(self._agent), "internet", "--check"]
             await supervise.ensure_child(self._spaces, "check", argv)
 
+    def _fixed(self, name: str) -> Fixed | None:
+        nic = self._config.static.get(name)
+        return None if nic is None else nic.uplink
+
     async def _back_out(self) -> None:
         """Stopped or failed: NICs go home, unless `zos` stands already."""
         for probe in self._probes.values():
             await probe.release()
-        found = await recover.observe(self._spaces, self._home, self._config.nics)
+        found = await recover.observe(self._spaces, self._home, self._config.eligible)
         if isinstance(recover.plan(found, None), recover.StartOver):
             await recover.start_over(self._spaces, self._home, found)
 
@@ -359,14 +369,6 @@ class _Boot:
         loopback = next((link for link in await self._home.links() if link.loopback), None)
         if loopback is not None and not loopback.up:
             await self._home.set_link(loopback.index, up=True)
-
-
-def _keep(mac: str, lease: Lease) -> None:
-    """For the keeper, which else asks for another; a full disk costs no uplink."""
-    try:
-        store_lease(mac, lease)
-    except OSError as error:
-        log.error("lease not kept", extra={"reason": error})  # noqa: TRY400  # the reason says all
 
 
 def _now() -> float:

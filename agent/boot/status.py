@@ -55,6 +55,7 @@ class Nic(msgspec.Struct, frozen=True, kw_only=True):
     quiet4: str = ""
     quiet6: str = ""
     barred: str = ""
+    static: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -78,6 +79,9 @@ class BootStatus(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""  # what a person can do about that
     # A run came to its end and nothing took zos apart since: the uplink is networkd's to look after.
     stands: bool = False
+    # The NIC that the boot chose, while another one carries the node.
+    home: str = ""
+    trouble: str = ""  # why the uplink is held to be dead
 
 
 class _Instant(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Hand the lease keeper `dhcp zos` to whoever keeps services on this machine, and do not wait.
 
-zinit: a unit `dhcp-zos`. systemd: a transient unit, as `internet` makes it again at every boot.
+zinit: a unit `dhcp-zos`. systemd: the unit that `install` wrote, else a transient one.
 none: a child in its own session, found again by its pidfile.
 """
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from agent import systemd
 from agent.config import Supervisor
 from netns import children
 from netns.spaces import HOST, Spaces
@@ -19,7 +20,6 @@ from runtime.failure import CannotError, Exit
 log = logging.getLogger(__name__)
 
 KEEPER = "dhcp-zos"
-SYSTEMD_UNIT = f"zosnet-{KEEPER}.service"
 LOGS = Path("/var/log/zosnet")
 
 
@@ -61,20 +61,23 @@ def _ensure_zinit(agent: Path) -> None:
 
 
 def _ensure_systemd(agent: Path) -> None:
-    systemctl = require_tool("systemctl", package="systemd", what="start the lease keeper")
-    if subprocess.run([systemctl, "is-active", "--quiet", SYSTEMD_UNIT], check=False).returncode:
-        systemd_run = require_tool("systemd-run", package="systemd", what="start the lease keeper")
-        ended = subprocess.run(
-            [
-                systemd_run,
-                *("--quiet", "--collect", f"--unit={SYSTEMD_UNIT}"),
-                *("--property=Restart=always", "--property=RestartSec=2"),
-                *(str(agent), "dhcp", "zos"),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if ended.returncode:
-            said = ended.stderr.strip() or f"exit code {ended.returncode}"
-            raise CannotError(f"cannot start the lease keeper: systemd-run says: {said}")
+    what = "start the lease keeper"
+    systemctl = require_tool("systemctl", package="systemd", what=what)
+    start = [systemctl, "start", "--quiet", "--no-block", systemd.KEEPER]  # it is after us
+    if subprocess.run(start, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        return
+    systemd_run = require_tool("systemd-run", package="systemd", what=what)
+    ended = subprocess.run(
+        [
+            systemd_run,
+            *("--quiet", "--collect", f"--unit={systemd.KEEPER}"),
+            *("--property=Restart=always", "--property=RestartSec=2"),
+            *(str(agent), "dhcp", "zos"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode:
+        said = ended.stderr.strip() or f"exit code {ended.returncode}"
+        raise CannotError(f"cannot start the lease keeper: systemd-run says: {said}")

@@ -16,7 +16,7 @@ prefixes to be private, which a site may well route.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from ipaddress import (
     IPv4Address,
@@ -74,6 +74,7 @@ class Candidate:
     quiet4: str = "no DHCP answer"
     quiet6: str = "no router advertisement"
     barred: str = ""  # why it could not even be probed
+    static: tuple[IPv4Interface | IPv6Interface, ...] = ()  # addresses that the config gives it
 
     @property
     def class4(self) -> AddressClass | None:
@@ -110,6 +111,13 @@ class Ranked:
     pinned: bool
     families: int
     reason: str
+    static: bool = False
+
+    @property
+    def found(self) -> str:
+        """Where it is in the world."""
+        origin = "static " if self.static else ""
+        return f"{origin}{self.address_class} {self.address} by {self.gateway}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +171,8 @@ def _rank(candidate: Candidate, pin: str | None) -> Ranked:
         found = (best6[0], best6[1], candidate.gateway6)
     else:
         return Ranked(candidate.name, None, None, None, pinned, 0, why_unusable(candidate))
-    return Ranked(candidate.name, *found, pinned, candidate.families, "")
+    static = found[1] in candidate.static
+    return Ranked(candidate.name, *found, pinned, candidate.families, "", static)
 
 
 def _order(ranked: Ranked) -> tuple[bool, bool, int, int, int, tuple[tuple[int, int, str], ...]]:
@@ -202,19 +211,17 @@ def _lack6(candidate: Candidate) -> str:
 
 
 def _why_best(best: Ranked, others: Sequence[Ranked]) -> str:
-    found = f"{best.address_class} {best.address} by {best.gateway}"
     if best.pinned:
-        return f"pinned by config; {found}"
+        return f"pinned by config; {best.found}"
     usable = [o for o in others if o.address_class is not None]
-    return f"{found}, {'the best of ' + str(len(usable) + 1) if usable else 'the only one usable'}"
+    return f"{best.found}, {'the best of ' + str(len(usable) + 1) if usable else 'the only one usable'}"
 
 
 def _told(best: Ranked, other: Ranked) -> Ranked:
     """`other` with the reason why `best` goes before it."""
     if other.address_class is None:
         return other
-    found = f"{other.address_class} {other.address} by {other.gateway}"
-    return _with_reason(other, f"{found}: {_why_behind(best, other)}")
+    return _with_reason(other, f"{other.found}: {_why_behind(best, other)}")
 
 
 def _why_behind(best: Ranked, other: Ranked) -> str:
@@ -230,12 +237,4 @@ def _why_behind(best: Ranked, other: Ranked) -> str:
 
 
 def _with_reason(ranked: Ranked, reason: str) -> Ranked:
-    return Ranked(
-        ranked.name,
-        ranked.address_class,
-        ranked.address,
-        ranked.gateway,
-        ranked.pinned,
-        ranked.families,
-        reason,
-    )
+    return replace(ranked, reason=reason)

@@ -1,12 +1,17 @@
 """`zosnet-agent dhcp LINK`: the process that keeps a link's lease, started by the supervisor.
 
+Where agent.yaml gives the link's NIC static addresses, it keeps those and asks nobody.
 It takes over the lease that `internet` or an earlier keeper stored in this boot. SIGTERM ends it
 and leaves the address on: it has the lease's lifetime.
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from runtime.cli import require_root
+
+if TYPE_CHECKING:
+    from agent.static.config import Static
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,15 +48,16 @@ def _start(arguments: argparse.Namespace) -> int:
     from agent import config
     from runtime.log import start_logging
 
-    start_logging(config.load().log)
-    return asyncio.run(_keep(arguments))
+    settings = config.load()
+    start_logging(settings.log, program=f"dhcp-{arguments.link}")
+    return asyncio.run(_keep(arguments, settings.static))
 
 
-async def _keep(arguments: argparse.Namespace) -> int:
+async def _keep(arguments: argparse.Namespace, static: "Static") -> int:
     import asyncio
     import signal
 
-    keeping = asyncio.create_task(_keep_link(arguments))
+    keeping = asyncio.create_task(_keep_link(arguments, static))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, keeping.cancel)
@@ -62,20 +68,34 @@ async def _keep(arguments: argparse.Namespace) -> int:
     return 1
 
 
-async def _keep_link(arguments: argparse.Namespace) -> None:
+async def _keep_link(arguments: argparse.Namespace, static: "Static") -> None:
     from agent.dhcp.keeper import LinkGoneError, keep_lease
     from agent.dhcp.resolv import resolv_conf_path
     from agent.dhcp.store import load_lease
+    from agent.static.config import static_port
+    from agent.static.keeper import keep_fixed
     from netns.netlink import Netlink
     from netns.spaces import HOST, Spaces
 
     spaces = Spaces()
     try:
         netlink = await Netlink.open(spaces)
-        link = await netlink.link(arguments.link)
+        links = await netlink.links()
         await netlink.close()
+        link = next((link for link in links if link.name == arguments.link), None)
         if link is None:
             raise LinkGoneError(arguments.link, "there is no such link")
+        resolv_conf = None if arguments.no_dns else resolv_conf_path(HOST)
+        nic = static_port(links, link.name, static)
+        if nic is not None:
+            await keep_fixed(
+                spaces,
+                HOST,
+                link.name,
+                nic.uplink,
+                metric=arguments.metric,
+                resolv_conf=resolv_conf,
+            )
         await keep_lease(
             spaces,
             HOST,
@@ -83,7 +103,7 @@ async def _keep_link(arguments: argparse.Namespace) -> None:
             link.mac,
             first=load_lease(link.mac),
             metric=arguments.metric,
-            resolv_conf=None if arguments.no_dns else resolv_conf_path(HOST),
+            resolv_conf=resolv_conf,
             static_routes=arguments.static_routes,
         )
     finally:

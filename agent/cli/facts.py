@@ -4,12 +4,14 @@ from pathlib import Path
 
 from agent.boot import status as boot_status
 from agent.control import is_running
+from agent.dhcp import status as dhcp_status
 from agent.explain import Facts
 from agent.ndmz import status as ndmz_status
 from agent.status import load_status
 from runtime.files import DamagedFileError
 
 ZOS = Path("/sys/class/net/zos")
+LEASED = ("zos", "npub4")
 
 
 def read_facts() -> Facts:
@@ -23,6 +25,7 @@ def read_facts() -> Facts:
         now=now - boot_status.boot_instant_or(now),
         running=running,
         bridge=ZOS.exists(),
+        keepers={link: status for link in LEASED if (status := dhcp_status.load_status(link))},
         waiting=not running and daemon is not None and _is_networkd(daemon.pid),
     )
 

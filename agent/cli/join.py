@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from agent.config import load
     from agent.control import NotRunningError, ask
+    from agent.enrol.join_file import check_farm
     from protocol.ids import controller_id
     from protocol.joinstring import parse_join_string
     from runtime.cli import require_root
@@ -36,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     text = _read(arguments.file)
     join = parse_join_string(text)  # what is wrong with it is said here, not in a log
     farm = controller_id(join.root)
+    check_farm(join, load().farm)
     try:
         ask("join", what="join a network", text=text)
     except NotRunningError:

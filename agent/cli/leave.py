@@ -9,7 +9,11 @@ EXAMPLES = ("zosnet-agent leave home",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", metavar="NETWORK", help="its name or id, as status shows them")
+    parser.add_argument(
+        "network",
+        metavar="NETWORK",
+        help="its name or id, as status shows them; or the id of a farm without networks",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
 
 

@@ -27,7 +27,7 @@ def _start() -> int:
     from runtime.log import start_logging
 
     config = load()
-    start_logging(config.log)
+    start_logging(config.log, program="networkd")
 
     from agent.networkd import keep_node
 

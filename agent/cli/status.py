@@ -5,7 +5,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from runtime.cli import SCHEMA, add_output, table
+from runtime.cli import SCHEMA, add_output, lines, table
 from runtime.failure import Exit
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(_json(facts), indent=1))
         return Exit.OK
     node = facts.daemon.node if facts.daemon else "-"
-    lines = [("node", f"{os.uname().nodename} ({node})"), *explain.summary(facts)]
-    width = max(len(topic) for topic, _ in lines) + 2
-    print("\n".join(f"{topic:<{width}}{said}" for topic, said in lines))
+    print(lines([("node", f"{os.uname().nodename} ({node})"), *explain.summary(facts)]))
     for network in facts.networks:
         if network.peers:
             print(f"\n{_peers(network)}")

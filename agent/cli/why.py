@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "topic",
         nargs="?",
         metavar="TOPIC",
-        help="uplink, ndmz, a network, or a peer by name or address"
+        help="uplink, ndmz, a network, a network resource, or a peer by name or address"
         " (default: all that is not as it should be)",
     )
     add_output(parser)
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
                 hint=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}",
                 code=Exit.NOT_FOUND,
             )
-        lines = found
+        lines = [*found, *(_left_out() if arguments.topic == "uplink" else [])]
     if arguments.output == "json":
         items = [{"about": about, "said": said} for about, said in lines]
         print(json.dumps({"schema": SCHEMA, "kind": "reasons", "items": items}, indent=1))
@@ -47,3 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
         width = max(len(about) for about, _ in lines) + 2
         print("\n".join(f"{about:<{width}}{said}" for about, said in lines))
     return Exit.OK
+
+
+def _left_out() -> list[tuple[str, str]]:
+    """Links that are no candidates, each with its reason."""
+    from agent.cli.outlook import read_outlook
+
+    try:
+        return [(name, f"left out: {reason}") for name, reason in read_outlook().left_out]
+    except CannotError as error:
+        return [("others", error.message)]

@@ -15,26 +15,26 @@ from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any, NoReturn
 
-import msgspec
-
 from agent.dhcp.announce import announce_and_probe
 from agent.dhcp.apply import apply_lease, is_applied, prepare_link, withdraw_lease
 from agent.dhcp.lease import Lease
 from agent.dhcp.machine import Drop, Use
 from agent.dhcp.port import LinkPort
+from agent.dhcp.record import LeaseRecord
 from agent.dhcp.resolv import write_resolv_conf
 from agent.dhcp.runner import Client, boottime, new_machine
-from agent.dhcp.store import LeaseRecord, forget_lease, store_lease
-from netns.monitor import Changed, Group, Monitor
+from agent.dhcp.status import KeeperStatus, status_path
+from agent.dhcp.store import forget_lease, store_lease
+from netns.monitor import Changed, Group, Monitor, Resync
 from netns.netlink import Netlink
 from netns.spaces import Spaces
 from netns.values import Link
 from runtime import files
 from runtime.failure import CannotError, Exit
-from runtime.paths import RUN
 
 log = logging.getLogger(__name__)
 DEFAULT_METRIC = 100
+NIC_ROLES = (None, "bond", "vlan")  # of a port of `zos` that has a cable, or stands for one
 WAKE_S = 0.01  # after a link's change: it makes several at once, and its switch port wakes up
 SETTLE_S = 0.2  # after somebody else's change, before we look: ours are many small ones
 
@@ -44,24 +44,6 @@ class LinkGoneError(CannotError):
 
     def __init__(self, link: str, reason: str) -> None:
         super().__init__(f"cannot keep the lease of {link}: {reason}", code=Exit.NOT_FOUND)
-
-
-class KeeperStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """RUN/dhcp-LINK.json."""
-
-    link: str
-    space: str
-    mac: str
-    state: str
-    lease: LeaseRecord | None
-    lost: str = ""  # why the last one was lost
-    refused: int = 0
-    last_refused: str = ""
-    updated: float = 0.0  # seconds of CLOCK_BOOTTIME, as all times of leases
-
-
-def status_path(link: str) -> Path:
-    return RUN / f"dhcp-{link}.json"
 
 
 async def keep_lease(
@@ -131,12 +113,13 @@ class Keeper:
         self._on_change, self._metric, self._resolv_conf = on_change, metric, resolv_conf
         self._port = LinkPort(spaces, space, link.name)
         machine = new_machine(link.mac, static_routes=static_routes, avoid=avoid)
-        self._client = Client(machine, self._port, self._perform)
+        self._client = Client(machine, self._port, self._perform, tell=self._report)
         self._lease: Lease | None = None  # what is in the kernel
         self._kernel = asyncio.Lock()  # one hand on it at a time
         self._guard: asyncio.Task[None] | None = None
         self._guarded: IPv4Interface | None = None  # what was announced on this cable
         self._lost = ""
+        self._cable = link.carrier
 
     async def run(self, first: Lease | None) -> NoReturn:
         groups = Group.LINK | Group.ADDRESS | Group.ROUTE
@@ -180,7 +163,6 @@ class Keeper:
         await self._tell(lease)
         if lease != previous:
             await asyncio.to_thread(self._write_down, lease)
-        self._report()
 
     async def _drop(self, lease: Lease, reason: str) -> None:
         log.warning(
@@ -194,7 +176,6 @@ class Keeper:
         self._guarded = None
         await self._tell(None)
         await asyncio.to_thread(forget_lease, self._link.mac)
-        self._report()
 
     async def _tell(self, lease: Lease | None) -> None:
         if self._on_change is not None:
@@ -232,16 +213,17 @@ class Keeper:
         await self._look_again()  # a carrier that comes with raising the link is no news
         while True:
             event = await monitor.next()
-            if isinstance(event, Changed) and event.link not in (None, self._link.index):
+            elsewhere = isinstance(event, Changed) and event.link not in (None, self._link.index)
+            if elsewhere and not (self._link.kind == "bridge" and _is_of_link(event)):
                 continue
-            was = self._link
+            was = self._cable
             await self._look_again()
-            if self._link.carrier and not was.carrier:
-                log.info("carrier is back", extra={"link": was.name})
+            if self._cable and not was:
+                log.info("carrier is back", extra={"link": self._link.name})
                 self._guarded = None
                 await self._repair()
                 self._client.reconnect()
-            elif not (isinstance(event, Changed) and event.kind == "link"):
+            elif not _is_of_link(event):
                 await asyncio.sleep(SETTLE_S)
                 now = await _look(self._netlink, self._link.name, self._link.mac)
                 if now.up:  # somebody takes the link apart: its events are still to come
@@ -252,6 +234,16 @@ class Keeper:
         was, self._link = self._link, await _look(self._netlink, self._link.name, self._link.mac)
         if self._link.index != was.index:
             raise LinkGoneError(was.name, "it was made anew")
+        self._cable = await self._has_cable()
+
+    async def _has_cable(self) -> bool:
+        """Of a bridge the NIC's counts: ports of our own always have a carrier."""
+        link = self._link
+        if link.kind != "bridge" or not link.carrier:
+            return link.carrier
+        ports = [p for p in await self._netlink.links() if p.master == link.index]
+        nics = [port for port in ports if port.role in NIC_ROLES and not port.half_made]
+        return not nics or any(nic.carrier for nic in nics)
 
     async def _repair(self) -> None:
         """Put the lease back where somebody, or a link that was down, took it off."""
@@ -288,6 +280,10 @@ class Keeper:
             self._guard.cancel()
             await asyncio.gather(self._guard, return_exceptions=True)
             self._guard = None
+
+
+def _is_of_link(event: Changed | Resync) -> bool:
+    return isinstance(event, Changed) and event.kind == "link"
 
 
 async def _first_end(*jobs: Coroutine[Any, Any, None]) -> None:

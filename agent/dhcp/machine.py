@@ -11,6 +11,7 @@ be the one that leases are counted on. A lease in hand stays in use through ever
 expires, is refused, is found in conflict or is replaced: only `Drop` takes an address away.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -24,6 +25,7 @@ EARLY_RETRIES = (0.001, 0.004, 0.016, 0.064, 0.256)
 FIRST_RETRY = 1.0  # RFC 2131 has 4 s
 LAST_RETRY = 64.0
 REQUEST_TRIES = 4  # 15 s, then from the start
+SECOND_LOOK = 1.0  # for a better offer than one that is doubtful (RFC 2131, 4.4.1)
 REBOOT_RETRY = 0.4
 REBOOT_TRIES = 2  # a server that forgot us is silent unless it is authoritative
 MIN_RENEW_RETRY = 60.0  # RFC 2131, 4.4.5
@@ -71,6 +73,8 @@ class Selecting:
     wake_at: float
     hint: IPv4Address | None
     held: Lease | None
+    doubtful: Grant | None = None  # an offer that is taken at `take_at` if no better one comes
+    take_at: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,8 @@ class Machine:
     def deadline(self) -> float:
         """When to call `wake`."""
         due = self._state.wake_at
+        if isinstance(self._state, Selecting):
+            due = min(due, self._state.take_at)
         return min(due, self.lease.expires_at) if self.lease else due
 
     def actions(self) -> list[Action]:
@@ -222,6 +228,8 @@ class Machine:
         match self._state:
             case Waiting():
                 self._discover(now)
+            case Selecting(doubtful=Grant() as offer, held=held, take_at=at) if now >= at:
+                self._send_request(Requesting(now, 1, now, offer, held), now)
             case Selecting() as state:
                 self._send_discover(replace(state, tries=state.tries + 1), now)
             case Requesting(tries=tries) as state if tries < REQUEST_TRIES:
@@ -238,7 +246,13 @@ class Machine:
     def receive(self, reply: Reply, now: float) -> None:
         """A reply to `query`; one that does not fit where we are is ignored."""
         match self._state, reply:
-            case Selecting(held=held), Grant(type=MessageType.OFFER) as offer:
+            case Selecting() as state, Grant(type=MessageType.OFFER, doubtful=True) as offer:
+                if state.doubtful is None:
+                    self._state = replace(state, doubtful=offer, take_at=now + SECOND_LOOK)
+            case (
+                (Selecting(held=held) | Requesting(offer=Grant(doubtful=True), held=held)),
+                Grant(type=MessageType.OFFER, doubtful=False) as offer,
+            ):
                 self._send_request(Requesting(now, 1, now, offer, held), now)
             case Requesting(began=began, offer=offer), Grant(type=MessageType.ACK) as ack:
                 if ack.server == offer.server:

@@ -6,9 +6,11 @@ server must be reached by routing; its answer is seen by the packet socket all t
 """
 
 import asyncio
+import fcntl
 import logging
 import socket
 import struct
+import termios
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 _SOL_PACKET, _PACKET_AUXDATA, _CHECKSUM_PENDING = 263, 8, 8
 _BURST = 64  # datagrams read before the loop gets its turn
 _TOO_LONG = 2048
+_POLL = 0.005
 
 
 class LinkPort:
@@ -57,6 +60,14 @@ class LinkPort:
             self._broadcast(encode_query(query), source=query.ciaddr)
         else:
             await self._send_unicast(encode_query(query), source=query.ciaddr, to=to)
+
+    async def until_sent(self, within: float) -> None:
+        """Return when what went out by unicast has left the machine: it may wait there for ARP."""
+        deadline = asyncio.get_running_loop().time() + within
+        while self._unicast is not None and _waiting(self._unicast):
+            if asyncio.get_running_loop().time() > deadline:
+                return
+            await asyncio.sleep(_POLL)
 
     def rest(self) -> None:
         """Nothing is expected now."""
@@ -96,6 +107,12 @@ class LinkPort:
                 self.received(unwrap(packet, checksum_pending=_is_pending(beside)))
             except BadMessageError as error:
                 self.refused(error)
+
+
+def _waiting(sock: socket.socket) -> int:
+    """Bytes that were sent and are still here."""
+    left = fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))
+    return int(struct.unpack("=i", left)[0])
 
 
 def _is_pending(beside: list[tuple[int, int, bytes]]) -> bool:

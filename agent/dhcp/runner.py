@@ -65,12 +65,14 @@ class Client:
         perform: Callable[[Use | Drop], Awaitable[None]],
         *,
         clock: Callable[[], float] = boottime,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
+        """`tell` is called whenever the machine has done something."""
         self.machine = machine
         self.strays = 0  # not for us
         self.refused = 0  # for us, and bad
         self.last_refused = ""
-        self._port, self._perform, self._clock = port, perform, clock
+        self._port, self._perform, self._clock, self._tell = port, perform, clock, tell
         self._stir = asyncio.Event()
         port.received = self._receive
         port.refused = self._count
@@ -99,12 +101,15 @@ class Client:
         self._stir.set()
 
     async def _act(self) -> None:
-        for action in self.machine.actions():
+        actions = self.machine.actions()
+        for action in actions:
             match action:
                 case Send(query, to):
                     await self._send(query, to)
                 case Use() | Drop():
                     await self._perform(action)
+        if actions:
+            self._tell()
 
     async def _send(self, query: Query, to: IPv4Address | None) -> None:
         log.debug("sent", extra={"kind": query.type.name, "to": to or "all", "xid": query.xid})

@@ -5,12 +5,12 @@
 
 Everybody on the link can send us anything. A reply is taken whole or not at all: a wrong length
 in any option we read, or an address nobody may have, refuses the message; a well-formed but
-useless extra (a gateway outside the subnet, an MTU of 68) is left out of it.
+useless extra (a gateway outside the subnet, an MTU of 68) is left out of it, and makes it doubtful.
 """
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
@@ -35,6 +35,9 @@ MIN_LEASE_S = 60  # below, we would do nothing but renew: refused
 MIN_RENEW_S = 5
 MTU_RANGE = range(576, 9216 + 1)
 MAX_DNS = 3  # what resolv.conf takes
+
+# Behind ndmz on every node: a LAN of the same range can be, and is the likelier a trap.
+INSIDE = IPv4Network("100.127.0.0/16")
 
 # Blocks no host on a link has its address in. Compared as numbers: a probe waits for it.
 _NOBODY = tuple(
@@ -127,6 +130,7 @@ class Grant:
     lease_s: int
     renew_s: int
     rebind_s: int
+    doubtful: bool = False  # something had to be left out, or it leads nowhere
 
 
 Reply = Grant | Nak
@@ -212,20 +216,24 @@ def _grant(
     if static_routes and options.get(Option.ROUTES):
         routers, routes = _split_routes(options, address)
     lease_s, renew_s, rebind_s = _times(options)
-    mtu = options.fixed(Option.MTU, 2)
-    return Grant(
+    mtu, domain = options.fixed(Option.MTU, 2), options.get(Option.DOMAIN)
+    gateways = tuple(r for r in routers if _may_be_gateway(r, address))
+    grant = Grant(
         type=kind,
         server=server,
         address=address,
-        routers=tuple(r for r in routers if _may_be_gateway(r, address)),
+        routers=gateways,
         dns=tuple(filter(_may_be_a_host, options.addresses(Option.DNS)))[:MAX_DNS],
-        domain=_domain(options.get(Option.DOMAIN)),
+        domain=_domain(domain),
         mtu=mtu if mtu is not None and mtu in MTU_RANGE else None,
         routes=routes,
         lease_s=lease_s,
         renew_s=renew_s,
         rebind_s=rebind_s,
     )
+    left_out = gateways != routers or grant.mtu != mtu or bool(domain) > bool(grant.domain)
+    nowhere = not gateways or address.network.prefixlen == 32 or address.ip in INSIDE
+    return replace(grant, doubtful=left_out or nowhere)
 
 
 def _may_be_a_host(address: IPv4Address) -> bool:

@@ -13,6 +13,7 @@ from protocol.messages import (
     TokenRequest,
     Welcome,
 )
+from protocol.signed import Signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,13 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What is verified and stored of a network; all zero: nothing."""
+    """What is verified and stored of a network; all zero: nothing. `closed`: it was deleted."""
 
     serial: int = 0
     incarnation: int = 0
     epoch: int = 0
     revision: int = 0
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,13 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A new socket, in place of any other; `token` None: with the node's own key."""
+    """A new socket, in place of any other; `token` None: with the node's own key, `next`: with the
+    key that is to be its own.
+    """
 
     controller: Controller
     token: CurveSecret | None = field(repr=False)
+    next: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,18 @@ class Welcomed:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeKeys:
+    """A keyset was pushed; as yet unverified. Answer with `holds` when it is stored."""
+
+    keyset: Signed
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """The controller has let us in with the next key: the present one is worth nothing there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prepare:
     """`network` wants to be joined: call `present` when its WireGuard key is on the disk."""
 
@@ -140,5 +157,16 @@ class LearnTime:
 
 
 Action = (
-    Open | Close | Send | Admitted | TokenRefused | Welcomed | Prepare | Deliver | Left | LearnTime
+    Open
+    | Close
+    | Send
+    | TakeKeys
+    | Admitted
+    | TokenRefused
+    | Welcomed
+    | Turned
+    | Prepare
+    | Deliver
+    | Left
+    | LearnTime
 )

@@ -16,7 +16,14 @@ RECONNECT_FIRST, RECONNECT_LAST = 0.5, 30.0  # seconds, full jitter
 REFUSED_FIRST, REFUSED_LAST = 2.0, 60.0
 WRONG_KEY_AFTER = 3  # handshakes that failed without a detail, in a row
 
-Key = CurveSecret | None  # None: the node's own
+
+class Own(Enum):
+    """The node's next key: let in as soon as the present one has named it to the controller."""
+
+    NEXT = auto()
+
+
+Key = CurveSecret | Own | None  # None: the node's present own
 
 
 class Failure(Enum):
@@ -43,6 +50,8 @@ class Approach:
         fraction: Callable[[], float],
     ) -> None:
         self.admitted = admitted
+        self._expected = False
+        self._own: tuple[Key, ...] = (None,)
         self._problems: dict[str, tuple[_Weight, Problem]] = {}  # the last of each endpoint
         self._controllers = controllers
         self._turn = 0
@@ -70,7 +79,7 @@ class Approach:
 
     @property
     def has_way_in(self) -> bool:
-        return self.admitted or bool(self._tokens)
+        return self.admitted or self._expected or bool(self._tokens)
 
     def use(self, controllers: tuple[Controller, ...]) -> None:
         current = self.controller
@@ -83,6 +92,23 @@ class Approach:
         self._refused.clear()
         self._refused_pause = REFUSED_FIRST
 
+    def name_next(self, *, first: bool) -> None:
+        """There is a next key; `first`: the controller knows it."""
+        self._own = (Own.NEXT, None) if first else (None, Own.NEXT)
+        self._refused.clear()
+
+    def settle(self) -> None:
+        """What was the next key is the present one."""
+        self._own = (None,)
+        self._refused.clear()
+
+    def expect(self) -> None:
+        """The controller knows our key already, somebody says: no token is needed."""
+        self._expected = True
+        self._problems.clear()
+        self._refused.clear()
+        self._refused_pause = REFUSED_FIRST
+
     def next_key(self) -> Key:
         """The key to show now."""
         return next((key for key in self._order() if key not in self._refused), None)
@@ -91,7 +117,7 @@ class Approach:
         tried = [token for token, shown in self._tokens.items() if shown]
         yield from (token for token, shown in self._tokens.items() if not shown)
         yield from tried if self.admitted else ()
-        yield None
+        yield from self._own
         yield from tried
 
     def shown(self, token: CurveSecret) -> None:
@@ -133,6 +159,17 @@ class Approach:
         self._pause = min(self._pause * 2, RECONNECT_LAST)
         return pause
 
+    def dismissed(self, problem: Problem) -> float:
+        """The controller ended the connection; it may let us in again some day."""
+        self._note(_Weight.REFUSED, problem)
+        return REFUSED_FIRST * (0.5 + self._fraction())
+
+    def postponed(self, token: CurveSecret, problem: Problem, wait: float) -> float:
+        """The controller cannot take us now; the token is as good as before."""
+        self._tokens[token] = False
+        self._note(_Weight.REFUSED, problem)
+        return max(REFUSED_LAST, wait) * (1 + 0.5 * self._fraction())
+
     def failed_without_detail(self) -> float:
         self._no_detail += 1
         if self._no_detail < WRONG_KEY_AFTER:
@@ -151,9 +188,9 @@ class Approach:
         once), and a token that is settled by this: it was used, by us.
         """
         self._no_detail = 0
-        if key is not None and self.admitted and self._tokens.get(key):
-            del self._tokens[key]
-            return 0.0, key
+        if isinstance(key, bytes) and self.admitted and self._tokens.get(CurveSecret(key)):
+            del self._tokens[CurveSecret(key)]
+            return 0.0, CurveSecret(key)
         self._refused.add(key)
         if any(other not in self._refused for other in self._order()):
             return 0.0, None
@@ -170,6 +207,11 @@ class Approach:
             problem = Problem(
                 f"cannot be admitted by {where}: the token is used up, expired or unknown there",
                 "make a new join string: ncadm token create NETWORK",
+            )
+        elif not self.admitted:
+            problem = Problem(
+                f"cannot be admitted by {where}: it does not know this node's key",
+                "there: ncadm member add NETWORK KEY; here `zosnet-agent key` prints it",
             )
         else:
             problem = Problem(

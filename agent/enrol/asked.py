@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from protocol.messages import Admit, FetchRows, Hello, Join, Leave, Refresh
+from protocol.messages import Admit, FetchRows, Hello, Join, Leave, Refresh, Rotate
 
 RESEND = 5.0  # seconds
 _ID_MAX = 2**32
 
-Request = Admit | Hello | Join | Refresh | Leave | FetchRows
+Request = Admit | Hello | Join | Refresh | Leave | FetchRows | Rotate
 NetworkRequest = Join | Refresh | Leave | FetchRows
 
 

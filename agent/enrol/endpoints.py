@@ -26,6 +26,8 @@ class Surroundings:
     families: frozenset[int] = frozenset()
     on_link: tuple[IPNetwork, ...] = ()
     mtu: int = 1500
+    addresses: frozenset[IPAddress] = frozenset()
+    space: str = ""  # the namespace in which WireGuard's sockets belong
 
     def presence(self, wireguard: bytes, port: int) -> Presence:
         """What we tell a controller we offer to a network."""
@@ -34,15 +36,16 @@ class Surroundings:
 
 
 def observe(
-    addresses: Iterable[Address], routes: Iterable[Route], link: Link | None
+    addresses: Iterable[Address], routes: Iterable[Route], *links: Link, space: str = ""
 ) -> Surroundings:
-    """What `link` gives us; without it, nothing."""
-    if link is None:
+    """What `links`, which are in `space`, give us; without any, nothing."""
+    if not links:
         return Surroundings()
+    indexes = {link.index for link in links}
     usable = [
         address
         for address in addresses
-        if address.link == link.index
+        if address.link in indexes
         and address.scope == Scope.UNIVERSE
         and address.usable
         and not address.deprecated
@@ -53,7 +56,7 @@ def observe(
         (ip for ip, found in classes.items() if found in open_to),
         key=lambda ip: (ip.version, ip.packed),
     )
-    routed = {r.family for r in routes if r.destination is None and r.link == link.index}
+    routed = {r.family for r in routes if r.destination is None and r.link in indexes}
     sources = {
         4: any(ip.version == 4 for ip in classes),
         6: AddressClass.GLOBAL6 in classes.values(),
@@ -62,5 +65,7 @@ def observe(
         public=tuple(public[:MAX_ENDPOINTS]),
         families=frozenset(family for family in (4, 6) if family in routed and sources[family]),
         on_link=tuple(sorted({a.interface.network for a in usable}, key=str)),
-        mtu=link.mtu,
+        addresses=frozenset(classes),
+        mtu=min(link.mtu for link in links),
+        space=space,
     )

@@ -10,10 +10,9 @@ stands for its deadline.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import msgspec
-import zmq
 
 from agent.enrol.actions import (
     Action,
@@ -27,47 +26,33 @@ from agent.enrol.actions import (
     Me,
     Open,
     Prepare,
-    Presence,
     Problem,
     Send,
+    TakeKeys,
     TokenRefused,
+    Turned,
     Welcomed,
 )
 from agent.enrol.approach import Failure
 from agent.enrol.machine import Machine
+from agent.enrol.minting import Minting
+from agent.enrol.phase import Online
+from agent.enrol.report import complaints, farm_status, older_keyset, untrusted_keyset
 from agent.enrol.session import Session
-from agent.enrol.sink import Ask, Sink, Trust
-from agent.enrol.standing import Standing
-from agent.enrol.status import EnrolledNetwork, FarmStatus
-from agent.enrol.store import FarmFile, Store
+from agent.enrol.sink import Ask, Trust
+from agent.enrol.status import FarmStatus
+from agent.enrol.store import FarmFile
+from agent.enrol.surface import Surface
 from protocol.keys import CurvePublic, CurveSecret, VerifyKey, curve_public
 from protocol.messages import Joined, MessageError, Rows, Welcome, decode_reply, encode
 from protocol.signed import Signed, StatementError, open_signed, signer_id
 from protocol.statements import Keyset, check
-from runtime.failure import CannotError, with_hint
+from runtime.failure import CannotError
 
 log = logging.getLogger(__name__)
 
 KEYSET = "keyset"
 AGAIN_FIRST, AGAIN_LAST = 5.0, 60.0  # seconds until what failed here is tried again
-
-
-@dataclass(frozen=True, slots=True)
-class Surface:
-    """What a farm needs of the node around it."""
-
-    me: Me
-    secret: CurveSecret
-    store: Store
-    sink: Sink
-    context: "zmq.Context[zmq.Socket[bytes]]"
-    fraction: Callable[[], float]
-    elapsed: Callable[[], float]  # seconds since boot
-    on_time: Callable[[int], None]
-    on_observed: Callable[[str], None]
-    presence: Callable[[str], Presence]  # of this node in a network
-    forget: Callable[[str], None]  # a network that was left
-    endpoints: tuple[str, ...] = ()  # instead of those that the farm names
 
 
 class Farm:
@@ -88,22 +73,40 @@ class Farm:
             fraction=surface.fraction,
         )
         self._session = Session(surface.context, self)
+        self.minting = Minting(self.root, self._send_online)
         self._timer: asyncio.TimerHandle | None = None
         self._crash: asyncio.Future[None] = self._loop.create_future()
         self._pending: set[CurveSecret] = set()
         self._welcome: Welcome | None = None
         self._admitted_at: float | None = None
+        self._away_since: float | None = surface.elapsed()
 
     @property
     def root(self) -> VerifyKey:
         return VerifyKey(self._file.root)
+
+    @property
+    def joined(self) -> tuple[str, ...]:
+        return self._file.joined
+
+    def retire(self) -> None:
+        """End the connection for good, and forget the tokens that have not done their work."""
+        self.close()
+        for token in tuple(self._pending):
+            self._forget_token(token)
+        if not self._crash.done():
+            self._crash.set_result(None)
 
     def start(self) -> None:
         for network in self._file.joined:
             self._machine.keep(network, self._surface.sink.holding(network))
         for network in self._file.leaving:
             self._machine.leave(network, self._loop.time())
-        self._tell(self._machine.start)
+        self.turn()
+        if self._file.expected and not self._file.admitted:
+            self._tell(self._machine.expect)
+        else:
+            self._tell(self._machine.start)
 
     async def crashed(self) -> None:
         """Raises what went wrong in an event; does not return otherwise."""
@@ -128,6 +131,30 @@ class Farm:
             self._machine.use_controllers(tuple(controllers), 0)
         self._tell(lambda now: self._machine.add_token(token, now, tried=tried))
 
+    def expect(self, controllers: Iterable[Controller]) -> None:
+        """A join string without a token: somebody has told the controller our key."""
+        self._change(expected=True)
+        if self._keyset is None and tuple(controllers) != self._controllers():
+            self._machine.use_controllers(tuple(controllers), 0)
+        self._tell(self._machine.expect)
+
+    @property
+    def holds_up(self) -> bool:
+        """It knows only the present key of this node, and must learn of the next."""
+        known = self._file.turned is not None and self._file.turned == self._surface.own.awaited
+        return (self._machine.admitted or self._file.expected or bool(self._pending)) and not known
+
+    def turn(self) -> None:
+        """There is a next key: tell the controller, if it does not know."""
+        key, known = self._surface.own.awaited, not self.holds_up
+        if key is not None:
+            self._tell(lambda now: self._machine.rotate(CurvePublic(key), now, known=known))
+
+    def settle(self, me: Me) -> None:
+        """The next key is this node's only one."""
+        self._surface = replace(self._surface, me=me)
+        self._machine.settle(me)
+
     def want(self, network: str) -> None:
         self._tell(lambda now: self._machine.want(network, now))
 
@@ -146,6 +173,10 @@ class Farm:
     def moved(self) -> None:
         """Our addresses or a port have changed."""
         self._tell(self._present)
+
+    def reconnect(self) -> None:
+        """The way that the connection took is gone: do not wait until it is found dead."""
+        self._tell(self._machine.lost)
 
     def _present(self, now: float) -> None:
         for network, known in self._machine.memberships.items():
@@ -170,7 +201,11 @@ class Farm:
         except MessageError as error:
             log.debug("reply dropped", extra={"reason": error})
             return
+        self.minting.take(reply)
         self._tell(lambda now: self._machine.received(reply, now))
+
+    def _send_online(self, frame: bytes) -> bool:
+        return isinstance(self._machine.state, Online) and self._session.send(frame)
 
     # -- doing what the machine says
 
@@ -189,6 +224,10 @@ class Farm:
             if not self._crash.done():
                 self._crash.set_exception(error)
             return
+        if isinstance(self._machine.state, Online):
+            self._away_since = None
+        elif self._away_since is None:
+            self._away_since = self._surface.elapsed()
         self._report()
         if self._timer is not None:
             self._timer.cancel()
@@ -223,13 +262,7 @@ class Farm:
 
     def _report(self) -> None:
         """What is in the way, in the log: each sentence once, until it changes."""
-        now = {name: with_hint(p.message, p.hint) for name, p in self._troubles.items()}
-        if self._machine.problem is not None:
-            now[""] = with_hint(self._machine.problem.message, self._machine.problem.hint)
-        for network, known in self._machine.memberships.items():
-            if known.standing in (Standing.REFUSED, Standing.WAITING):
-                said = f"network {network} {known.standing.value}: {known.said}"
-                now[network] = with_hint(said, known.hint)
+        now = complaints(self._troubles, self._machine)
         for name, said in now.items():
             if self._said.get(name) != said:
                 log.warning(said)
@@ -237,8 +270,8 @@ class Farm:
 
     def _perform(self, action: Action) -> None:
         match action:
-            case Open(controller, token):
-                secret = token or self._surface.secret
+            case Open(controller, token, next_one):
+                secret = token or self._surface.own.secret(next_one=next_one)
                 self._session.open(controller, curve_public(secret), secret)
             case Close():
                 self._session.close()
@@ -252,9 +285,13 @@ class Farm:
                 self._forget_token(token)
             case Welcomed(welcome):
                 self._welcomed(welcome)
+            case Turned():
+                self._change(turned=self._surface.own.awaited)
+                self._surface.on_turned()
+            case TakeKeys(keyset):
+                self._take_keyset(keyset)
             case Prepare(network):
-                offer = self._surface.presence(network)
-                self._machine.present(network, offer, self._loop.time())
+                self._machine.present(network, self._surface.presence(network), self._loop.time())
             case Deliver(message):
                 self._deliver(message)
             case Left(network):
@@ -272,22 +309,31 @@ class Farm:
         if self._admitted_at is None:
             self._admitted_at = self._surface.elapsed()
             log.info("controller connected", extra={"controller": self._where()})
-        if not self._file.admitted:
-            self._change(admitted=True)
+        self._change(admitted=True)
         if welcome.observed:
             self._surface.on_observed(welcome.observed)
         self._take_keyset(welcome.keyset)
         self._troubles.pop(f"{Admitted.__name__} ", None)  # the disk takes what we write
 
     def _take_keyset(self, signed: Signed) -> None:
+        """Keep the newest; one that is older than ours is a controller's that has forgotten."""
         keyset = self._verified(signed)
-        if keyset is None or (self._keyset is not None and keyset.number <= self._keyset.number):
+        if keyset is None:
             return
-        self._change(keyset=signed)
-        self._keyset = keyset
-        self._machine.use_controllers(self._controllers(), keyset.number)
-        self._surface.sink.trust(self._trust(signed))
-        log.info("keyset taken", extra={"number": keyset.number})
+        held = self._keyset.number if self._keyset is not None else 0
+        if keyset.number > held:
+            self._change(keyset=signed)
+            self._keyset = keyset
+            self._machine.use_controllers(self._controllers(), keyset.number)
+            self._surface.sink.trust(Trust(self.root, signed))
+            for network in self._file.joined:
+                self._machine.hold(network, self._surface.sink.holding(network))
+            self._machine.refresh(self._loop.time())
+            log.info("keyset taken", extra={"number": keyset.number})
+        elif keyset.number < held:
+            self._troubles[KEYSET] = older_keyset(self._file.controller_id, keyset.number, held)
+            return
+        self._machine.holds(keyset.number)
 
     def _verified(self, signed: Signed | None) -> Keyset | None:
         if signed is None:
@@ -296,14 +342,11 @@ class Farm:
             keyset = open_signed(signed, Keyset, {signer_id(self.root): self.root})
             check(keyset)
         except StatementError as error:
-            self._troubles[KEYSET] = _untrusted(self._file.controller_id, error)
+            self._troubles[KEYSET] = untrusted_keyset(self._file.controller_id, error)
             self._ask_anew()
             return None
         self._troubles.pop(KEYSET, None)
         return keyset
-
-    def _trust(self, keyset: Signed) -> Trust:
-        return Trust(self.root, keyset)
 
     def _deliver(self, message: Joined | Rows) -> None:
         network = message.network
@@ -312,14 +355,23 @@ class Farm:
             return
         ask: Ask | None = None
         if isinstance(message, Joined):
-            holding = self._surface.sink.joined(self._trust(self._file.keyset), message)
+            holding = self._surface.sink.joined(Trust(self.root, self._file.keyset), message)
             if holding != Holding() and network not in self._file.joined:
                 self._change(joined=(*self._file.joined, network))
         else:
             holding, ask = self._surface.sink.rows(message)
         self._machine.hold(network, holding)
-        if ask is not None:
+        if holding.closed:
+            self._dissolved(network)
+        elif ask is not None:
             self._machine.fetch(network, ask.revision, ask.after, self._loop.time())
+
+    def _dissolved(self, network: str) -> None:
+        """Its controller has signed that nobody is a member any more."""
+        log.warning("network was deleted", extra={"network": network})
+        self._change(joined=tuple(n for n in self._file.joined if n != network))
+        self._surface.sink.left(network)
+        self._machine.forget(network, self._loop.time())
 
     # -- what is known
 
@@ -330,47 +382,18 @@ class Farm:
             self._file = file
 
     def _controllers(self) -> tuple[Controller, ...]:
-        known = [
-            Controller(endpoint, CurvePublic(entry.key))
-            for entry in (self._keyset.controllers if self._keyset else ())
-            for endpoint in entry.endpoints
-        ] or [Controller(c.endpoint, CurvePublic(c.key)) for c in self._file.controllers]
-        if self._surface.endpoints:
-            keys = dict.fromkeys(controller.key for controller in known)
-            known = [Controller(e, key) for e in self._surface.endpoints for key in keys]
-        return tuple(known)
+        return self._surface.controllers(self._file, self._keyset)
 
     def _where(self) -> str:
         return self._machine.controller.endpoint
 
     def status(self) -> FarmStatus:
-        problem, welcome = self._machine.problem, self._welcome
-        problem = next(iter(self._troubles.values()), problem)
-        return FarmStatus(
-            controller_id=self._file.controller_id,
-            connection=type(self._machine.state).__name__.lower(),
-            controller=self._where(),
-            admitted=self._machine.admitted,
+        return farm_status(
+            self._file,
+            self._machine,
+            trouble=next(iter(self._troubles.values()), None),
+            welcome=self._welcome,
             tokens=len(self._pending),
-            address=welcome.address if welcome else "",
-            observed=welcome.observed if welcome else "",
-            admitted_seconds=self._admitted_at,
-            problem=problem.message if problem else "",
-            hint=problem.hint if problem else "",
-            networks=[
-                EnrolledNetwork(
-                    network=network,
-                    standing=known.standing.value,
-                    said=known.said if known.standing is not Standing.MEMBER else "",
-                    hint=known.hint if known.standing is not Standing.MEMBER else "",
-                )
-                for network, known in sorted(self._machine.memberships.items())
-            ],
+            admitted_at=self._admitted_at,
+            away_since=self._away_since,
         )
-
-
-def _untrusted(farm: str, error: StatementError) -> Problem:
-    return Problem(
-        f"cannot trust the controller of farm {farm}: its keyset is not believed: {error}",
-        "is the join string of this controller? make a new one: ncadm token create NETWORK",
-    )

@@ -14,7 +14,6 @@ are idempotent. No answer withdraws anything: a network that is joined stays joi
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from agent.enrol.actions import (
     Action,
@@ -24,46 +23,47 @@ from agent.enrol.actions import (
     Deliver,
     Holding,
     LearnTime,
-    Left,
     Me,
     Open,
-    Prepare,
     Presence,
     Problem,
     Send,
+    TakeKeys,
     TokenRefused,
+    Turned,
     Welcomed,
 )
-from agent.enrol.approach import Approach, Failure
+from agent.enrol.approach import Approach, Failure, Own
 from agent.enrol.asked import Asked, Request
+from agent.enrol.networks import Networks
 from agent.enrol.phase import Admitting, Connecting, Greeting, Idle, Online, State
-from agent.enrol.standing import Membership, Memberships, Standing
-from protocol.keys import CurveSecret
+from agent.enrol.standing import Membership, Standing
+from protocol.keys import CurvePublic, CurveSecret
 from protocol.messages import (
-    Ack,
-    Admit,
+    AckKeys,
     Code,
     Done,
-    FetchRows,
     Hello,
-    Join,
     Joined,
+    Keys,
     Leave,
     Ping,
     Pong,
-    Refresh,
     Refused,
     Reply,
+    Rotate,
     Rows,
     Unchanged,
     Waiting,
     Welcome,
 )
 
-REFRESH = 60.0  # seconds, ± 20 %
-PING = 10.0
-DEAD = 20.0  # nothing heard
+PING = 10.0  # seconds
+STALE, DEAD = PING + 1.0, 20.0  # nothing heard
+BUSY = 1.0  # at least, before a busy controller is asked again
 CONNECT = 5.0  # until the handshake
+CLONED = 600.0  # the other machine with our key goes on; whoever comes later wins
+LOOK_IN = 600.0  # a node that has left all networks: is there a place for it again?
 STUMBLED = 10.0  # a disk is not emptied sooner
 
 
@@ -80,15 +80,27 @@ class Machine:
         """`keyset`: the number of the newest one held. `fraction`: a random number in 0 … 1."""
         self._me = me
         self._keyset = keyset
+        self._told_keyset = 0  # what the controller knows that we hold
         self._fraction = fraction
         self._approach = Approach(controllers, admitted=admitted, fraction=fraction)
-        self._memberships = Memberships()
         self._state: State = Idle(0.0)
         self._asked = Asked()
         self._heard_at = self._ping_at = 0.0
         self._actions: list[Action] = []
+        self._next: CurvePublic | None = None
+        self._networks = Networks(
+            self._asked,
+            self._actions.append,
+            is_online=lambda: isinstance(self._state, Online),
+            fraction=fraction,
+        )
 
     # -- what the caller looks at
+
+    def silence(self, now: float) -> int:
+        """Seconds since the controller was heard, once it owes us the answer to a ping."""
+        silent = now - self._heard_at if isinstance(self._state, Online) else 0.0
+        return int(silent) if silent >= STALE else 0
 
     @property
     def state(self) -> State:
@@ -96,7 +108,7 @@ class Machine:
 
     @property
     def memberships(self) -> dict[str, Membership]:
-        return dict(self._memberships)
+        return dict(self._networks.known)
 
     @property
     def admitted(self) -> bool:
@@ -124,11 +136,12 @@ class Machine:
             case Greeting():
                 return min([*moments, self._ping_at, self._heard_at + DEAD])
             case Online():
-                due = self._memberships.next_at
+                due = self._networks.known.next_at
                 return min([*moments, *due, self._ping_at, self._heard_at + DEAD])
 
     def actions(self) -> list[Action]:
-        actions, self._actions = self._actions, []
+        actions = self._actions.copy()
+        self._actions.clear()
         return actions
 
     # -- what the caller tells
@@ -141,46 +154,64 @@ class Machine:
         self._approach.use(controllers)
         self._keyset = keyset
 
+    def refresh(self, now: float) -> None:
+        """Ask about all networks now: what we hold of them may not be believed any more."""
+        for network in tuple(self._networks.known):
+            self._networks.pursue_online(network, now)
+
+    def holds(self, keyset: int) -> None:
+        """The keyset of this number is stored: the controller waits to hear it."""
+        if keyset != self._told_keyset and isinstance(self._state, Online):
+            self._told_keyset = keyset
+            self._actions.append(Send(AckKeys(keyset)))
+
     def add_token(self, token: CurveSecret, now: float, *, tried: bool = False) -> None:
         """A join string. `tried`: it was there before our start and may have been used."""
         self._approach.add(token, tried=tried)
         self._connect(now)
 
+    def expect(self, now: float) -> None:
+        """A join string without a token: our key is known there, or will be."""
+        self._approach.expect()
+        self._connect(now)
+
     def keep(self, network: str, holding: Holding) -> None:
         """A network that was joined before our start."""
-        self._memberships[network] = Membership(Standing.MEMBER, holding=holding)
+        self._networks.known[network] = Membership(Standing.MEMBER, holding=holding)
+
+    def rotate(self, key: CurvePublic, now: float, *, known: bool = False) -> None:
+        """`key` is to be this node's; `known`: the controller has let us in with it before."""
+        self._next = key
+        self._approach.name_next(first=known)
+        self._name_next(now)
+
+    def settle(self, me: Me) -> None:
+        """The next key is the present one, everywhere."""
+        self._me, self._next = me, None
+        self._approach.settle()
 
     def want(self, network: str, now: float) -> None:
         """Join `network` when we are let in."""
-        self._memberships.want(network)
-        self._pursue_online(network, now)
+        self._networks.want(network, now)
 
     def leave(self, network: str, now: float) -> None:
-        self._memberships[network] = Membership(Standing.LEAVING)
-        self._pursue_online(network, now)
+        self._networks.leave(network, now)
 
     def present(self, network: str, presence: Presence, now: float) -> None:
         """What we offer to `network`, at first and whenever it changes."""
-        known = self._memberships.get(network)
-        if known is None or known.presence == presence:
-            return
-        self._memberships[network] = replace(known, presence=presence)
-        self._pursue_online(network, now)
+        self._networks.present(network, presence, now)
 
     def hold(self, network: str, holding: Holding) -> None:
         """What is stored of `network` now; acknowledged when the revision has moved."""
-        known = self._memberships.get(network)
-        if known is None:
-            return
-        self._memberships[network] = replace(known, holding=holding)
-        if holding.revision != known.holding.revision and isinstance(self._state, Online):
-            self._actions.append(Send(Ack(network, holding.revision)))
+        self._networks.hold(network, holding)
 
     def fetch(self, network: str, revision: int, after: bytes, now: float) -> None:
         """Ask for the rows above `revision`."""
-        if isinstance(self._state, Online):
-            self._asked.give_up(network, FetchRows)
-            self._ask(FetchRows(self._asked.new_id(), network, revision, after), now)
+        self._networks.fetch(network, revision, after, now)
+
+    def forget(self, network: str, now: float) -> None:
+        """It was deleted: there is nobody to take leave of."""
+        self._left(network, now)
 
     # -- events
 
@@ -191,13 +222,14 @@ class Machine:
         token = self._state.key
         self._approach.connected()
         self._heard_at, self._ping_at = now, now + PING
-        if token is None:
-            self._state = Greeting()
-            self._ask(self._me.hello(self._asked.new_id(), self._keyset), now)
+        if token is None or isinstance(token, Own):
+            self._state = Greeting(token)
+            self._told_keyset = self._keyset
+            self._networks.ask(self._me.hello(self._asked.new_id(), self._keyset), now)
         else:
             self._approach.shown(token)
             self._state = Admitting(token)
-            self._ask(self._me.admit(self._asked.new_id()), now)
+            self._networks.ask(self._me.admit(self._asked.new_id()), now)
 
     def refused(self, why: Failure, now: float) -> None:
         """The handshake has failed."""
@@ -235,6 +267,9 @@ class Machine:
         self._heard_at = now
         request = self._asked.answered(reply.id)
         match self._state, reply:
+            case ((Greeting() | Online()), Refused(0)):  # pushed: this connection is over
+                pause = self._approach.dismissed(Problem(reply.message, reply.hint))
+                self._rest(CLONED if reply.code == Code.CLONED else pause, now)
             case _, Ping(number):
                 self._actions.append(Send(Pong(number, 0)))
             case _, Pong(_, time_ms):
@@ -245,22 +280,24 @@ class Machine:
                 self._rest(0.0, now)
             case Admitting(token), Refused():
                 self._admit_refused(token, reply, now)
-            case Greeting(), Welcome():
-                self._welcomed(reply, now)
+            case Greeting(own), Welcome():
+                self._welcomed(reply, own, now)
             case Online(), Joined():
-                self._joined(reply, now)
-            case Online(), Rows() if self._memberships.is_kept(reply.network):
+                self._networks.joined(reply, now)
+            case Online(), Keys(_, keyset):
+                self._told_keyset = 0  # our word of it was lost, when we hold it already
+                self._actions.append(TakeKeys(keyset))
+            case Online(), Rows() if self._networks.known.is_kept(reply.network):
                 self._actions.append(Deliver(reply))
-            case Online(), Unchanged(_, network, time_ms):
-                self._actions.append(LearnTime(time_ms))
-                at = self._refresh_at(now)
-                self._memberships.change(network, Standing.MEMBER, next_at=at)
-            case Online(), Waiting(_, network, said, retry_after):
-                least = 1.0 if reply.id else 0.0  # a push says that something has changed
-                at = now + max(least, retry_after)
-                self._memberships.change(network, Standing.WAITING, next_at=at, said=said)
+            case Online(), Unchanged():
+                self._networks.unchanged(reply, now)
+            case Online(), Waiting():
+                self._networks.waiting(reply, now)
+            case Online(), Done() if isinstance(request, Rotate):
+                self._approach.name_next(first=True)
+                self._rest(0.0, now)
             case Online(), Done() if isinstance(request, Leave):
-                self._left(request.network)
+                self._left(request.network, now)
             case ((Greeting() | Online()), Refused()) if request is not None:
                 self._request_refused(request, reply, now)
             case _:
@@ -287,13 +324,12 @@ class Machine:
     def _speak(self, now: float) -> None:
         """What is due on a living connection."""
         for request in self._asked.due(now):
-            self._ask(request, now)
+            self._networks.ask(request, now)
         if now >= self._ping_at and not isinstance(self._state, Admitting):
             self._ping_at = now + PING
             self._actions.append(Send(Ping(self._asked.new_id())))
         if isinstance(self._state, Online):
-            for network in self._memberships.due(now):
-                self._pursue(network, now)
+            self._networks.pursue_due(now)
 
     # -- connecting
 
@@ -304,7 +340,8 @@ class Machine:
             return
         key = self._approach.next_key()
         self._state = Connecting(key, now + CONNECT)
-        self._actions.append(Open(self.controller, key))
+        token = None if isinstance(key, Own) else key
+        self._actions.append(Open(self.controller, token, next=key is Own.NEXT))
 
     def _rest(self, pause: float, now: float) -> None:
         """Close, and connect again after `pause` seconds."""
@@ -316,83 +353,48 @@ class Machine:
 
     def _admit_refused(self, token: CurveSecret, reply: Refused, now: float) -> None:
         if reply.code == Code.BUSY:
-            wait = max(1.0, reply.retry_after)
-            self._asked.note(self._me.admit(reply.id), now, wait=wait)
+            self._asked.note(self._me.admit(reply.id), now, wait=self._patience(reply))
             return
         problem = Problem(reply.message, reply.hint)
+        if reply.code == Code.FULL:
+            self._rest(self._approach.postponed(token, problem, reply.retry_after), now)
+            return
         self._approach.drop(token, problem)
         self._actions.append(TokenRefused(token, problem))
         self._rest(0.0, now)
 
-    def _welcomed(self, welcome: Welcome, now: float) -> None:
-        self._state = Online(now)
+    def _welcomed(self, welcome: Welcome, own: Own | None, now: float) -> None:
+        self._state = Online(now, own)
         self._actions += [Admitted(token) for token in self._approach.welcomed()]
         self._actions += [LearnTime(welcome.time_ms), Welcomed(welcome)]
-        for network in welcome.networks:
-            if network not in self._memberships:
-                self._memberships.want(network)
-        for network, membership in tuple(self._memberships.items()):
-            self._pursue(network, now)
-            if membership.holding.serial and membership.standing is Standing.MEMBER:
-                # pushes went nowhere while we were away
-                self.fetch(network, membership.holding.revision, b"", now)
+        if own is Own.NEXT:
+            self._approach.name_next(first=True)
+            self._actions.append(Turned())
+        self._name_next(now)
+        self._networks.welcomed(welcome.networks, now)
 
-    # -- networks
+    # -- answers
 
-    def _pursue_online(self, network: str, now: float) -> None:
-        if isinstance(self._state, Online):
-            self._pursue(network, now)
+    def _left(self, network: str, now: float) -> None:
+        self._networks.left(network)
+        if not self._networks.known:
+            self._rest(LOOK_IN, now)
 
-    def _pursue(self, network: str, now: float) -> None:
-        """Ask what there is to ask about `network` now, in place of what was asked before."""
-        known = self._memberships[network]
-        request = known.request(self._asked.new_id(), network)
-        if request is None:
-            # again later, if a full disk keeps the caller from it
-            self._memberships[network] = replace(known, next_at=now + REFRESH)
-            self._actions.append(Prepare(network))
-            return
-        self._asked.give_up(network, Join, Refresh, Leave)
-        self._ask(request, now)
-        again = self._refresh_at(now) if isinstance(request, Refresh) else None
-        self._memberships[network] = replace(known, next_at=again)
-
-    def _refresh_at(self, now: float) -> float:
-        return now + REFRESH * (0.8 + 0.4 * self._fraction())
-
-    def _joined(self, joined: Joined, now: float) -> None:
-        network, at = joined.network, self._refresh_at(now)
-        if not self._memberships.change(network, Standing.MEMBER, next_at=at):
-            return
-        self._actions += [LearnTime(joined.time_ms), Deliver(joined)]
-        held = self._memberships[network].holding.revision
-        if joined.revision != held:
-            self.fetch(network, held, b"", now)
-
-    def _left(self, network: str) -> None:
-        self._memberships.pop(network, None)
-        self._actions.append(Left(network))
+    def _patience(self, busy: Refused) -> float:
+        """Not sooner than it says; and those who were told the same come one after the other."""
+        return max(BUSY, busy.retry_after) * (1 + self._fraction())
 
     def _request_refused(self, request: Request, reply: Refused, now: float) -> None:
-        wait = max(2.0, reply.retry_after)
         if reply.code == Code.BUSY:
-            self._asked.note(request, now, wait=wait)
-            return
-        said = {"said": reply.message, "hint": reply.hint}
-        match request:
-            case Leave(_, network) if reply.code == Code.NOT_FOUND:
-                self._left(network)
-            case Refresh(_, network) if reply.code == Code.NOT_FOUND:
-                # forgotten there, or restored without us: ask to be let in again
-                self._memberships.change(network, Standing.JOINING, next_at=now + wait, **said)
-            case Join(_, network) | Refresh(_, network):
-                at = now + max(REFRESH, reply.retry_after)
-                self._memberships.change(network, Standing.REFUSED, next_at=at, **said)
-            case Hello():
-                self._rest(self._approach.lost(Problem(reply.message, reply.hint)), now)
-            case Admit() | FetchRows() | Leave():
-                pass
+            self._asked.note(request, now, wait=self._patience(reply))
+        elif isinstance(request, Rotate):
+            self._approach.dismissed(Problem(reply.message, reply.hint))
+        elif isinstance(request, Hello):
+            self._rest(self._approach.lost(Problem(reply.message, reply.hint)), now)
+        else:
+            self._networks.refused(request, reply, now)
 
-    def _ask(self, request: Request, now: float) -> None:
-        self._asked.note(request, now)
-        self._actions.append(Send(request))
+    def _name_next(self, now: float) -> None:
+        """By the present key: the next one may take its place."""
+        if self._next is not None and isinstance(self._state, Online) and not self._state.own:
+            self._networks.ask(Rotate(self._asked.new_id(), bytes(self._next)), now)

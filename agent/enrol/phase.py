@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from agent.enrol.approach import Key
+from agent.enrol.approach import Key, Own
 from protocol.keys import CurveSecret
 
 
@@ -24,12 +24,13 @@ class Admitting:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    pass
+    own: Own | None = None  # the key that was let in
 
 
 @dataclass(frozen=True, slots=True)
 class Online:
     since: float
+    own: Own | None = None
 
 
 State = Idle | Connecting | Admitting | Greeting | Online

@@ -10,23 +10,31 @@ import logging
 import platform
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import NoReturn
 
 import zmq
 
 from agent.enrol.actions import Controller, Me, Presence
 from agent.enrol.endpoints import Surroundings, observe
-from agent.enrol.farm import Farm, Surface
+from agent.enrol.farm import Farm
 from agent.enrol.sink import Sink
 from agent.enrol.status import EnrolStatus
 from agent.enrol.store import FarmFile, Keys, Store, controllers_of
-from agent.identity import Identity
+from agent.enrol.surface import Surface
+from agent.enrol.turning import OwnKeys
+from agent.ndmz.egress import own_port
+from agent.ndmz.guard import UPLINK4, UPLINK6
+from agent.ndmz.plan import SPACE
+from agent.ndmz.watch import always
 from netns.monitor import Group, Monitor
 from netns.netlink import Netlink
 from netns.spaces import HOST, Spaces
+from netns.values import Address, IPAddress, Link, Route
 from protocol.ids import controller_id, is_network_id
 from protocol.joinstring import JoinString, parse_join_string
-from protocol.keys import CurvePublic
 from runtime.cli import VERSION
 from runtime.failure import CannotError, Exit, with_hint
 
@@ -40,7 +48,7 @@ class Enrolment:
     def __init__(
         self,
         spaces: Spaces,
-        identity: Identity,
+        own: OwnKeys,
         keys: Keys,
         *,
         sink: Sink,
@@ -55,7 +63,7 @@ class Enrolment:
         of those in join strings and keysets. `on_time` takes a controller's clock (ms),
         `on_observed` the address that it sees us come from.
         """
-        self._spaces, self._identity, self._keys = spaces, identity, keys
+        self._spaces, self._own, self._keys = spaces, own, keys
         self._sink, self._elapsed = sink, elapsed
         self._on_time, self._on_observed = on_time, on_observed
         self._link, self._endpoints = link, endpoints
@@ -64,6 +72,8 @@ class Enrolment:
         self._tasks: asyncio.TaskGroup | None = None
         self._surface: Surface | None = None
         self._surroundings = Surroundings()
+        self._known_by: frozenset[IPAddress] = frozenset()  # where we spoke from last
+        self._stir = asyncio.Event()
 
     async def keep(self) -> None:
         """Admit, join and stay connected, for ever."""
@@ -77,6 +87,7 @@ class Enrolment:
                     self._add(file)
                 for join in self._store.joins():
                     self._show(join, tried=True)
+                self._settle()  # killed after the last farm had turned
                 self._tasks.create_task(self._watch())
         finally:
             self._tasks = self._surface = None
@@ -108,8 +119,48 @@ class Enrolment:
             self._show(join, tried=False)
         return controller_id(join.root)
 
+    async def mint(self, network: str, *, uses: int, seconds: int) -> str:
+        """A join string for another node. Raises CannotError."""
+        farm = self._farms.get(network[:10])
+        if farm is None or not farm.knows(network):
+            raise CannotError(
+                f"cannot make a token of network {network}: this node is not in it",
+                hint="zosnet-agent status lists the networks",
+                code=Exit.NOT_FOUND,
+            )
+        return await farm.minting.mint(network, uses=uses, seconds=seconds)
+
+    def rotate(self) -> None:
+        """Another key for this node, everywhere; `status` says when it is. Raises CannotError."""
+        if self._surface is None:
+            raise CannotError("cannot rotate the key: networkd is only starting")
+        self._own.begin()
+        self._sink.know_as(self._own.nodes)
+        for farm in self._farms.values():
+            farm.turn()
+        self._settle()
+
+    def _settle(self) -> None:
+        """The next key takes the present one's place when no farm needs that any more."""
+        own, surface = self._own, self._surface
+        if own.next is None or surface is None or any(f.holds_up for f in self._farms.values()):
+            return
+        own.settle()
+        self._sink.know_as(own.nodes)
+        me = replace(surface.me, node=own.present.public)
+        self._surface = replace(surface, me=me)
+        for farm in self._farms.values():
+            farm.settle(me)
+        log.info("node key rotated", extra={"node": own.present.node_id})
+
     def leave(self, network: str) -> None:
-        """Raises CannotError when this node is not in `network`."""
+        """A network, or a whole farm by its id when this node is in none of its networks.
+
+        Raises CannotError when this node is not in it.
+        """
+        if network in self._farms:
+            self._forget(network)
+            return
         farm = self._farms.get(network[:10])
         if farm is None or not farm.knows(network):
             raise CannotError(
@@ -119,8 +170,26 @@ class Enrolment:
             )
         farm.leave(network)
 
+    def _forget(self, name: str) -> None:
+        farm = self._farms[name]
+        if farm.joined:
+            raise CannotError(
+                f"cannot leave farm {name}: this node is in its networks",
+                hint=f"first: zosnet-agent leave {farm.joined[0]}",
+                code=Exit.CONFLICT,
+            )
+        farm.retire()
+        del self._farms[name]
+        self._store.forget_farm(name)
+        self._settle()
+
     def status(self) -> EnrolStatus:
+        own = self._own
+        awaits = [name for name, farm in sorted(self._farms.items()) if farm.holds_up]
         return EnrolStatus(
+            key=own.present.public.hex(),
+            next_key=own.next.public.hex() if own.next is not None else "",
+            awaits=awaits if own.next is not None else [],
             farms=[self._farms[name].status() for name in sorted(self._farms)],
             problems=[with_hint(p.message, p.hint) for p in self._store.problems.values()],
             endpoints=[str(address) for address in self._surroundings.public],
@@ -136,7 +205,11 @@ class Enrolment:
             self._store.keep_farm(file)
             farm = self._add(file)
         controllers = [Controller(endpoint, key) for endpoint, key in join.controllers]
-        farm.add_token(join.token, controllers, tried=tried)
+        if join.has_token:
+            farm.add_token(join.token, controllers, tried=tried)
+        else:
+            farm.expect(controllers)
+            self._store.forget_join_of(join)  # the farm's file has what was in it
 
     def _add(self, file: FarmFile) -> Farm:
         if self._surface is None or self._tasks is None:
@@ -149,7 +222,7 @@ class Enrolment:
 
     def _make_surface(self, context: "zmq.Context[zmq.Socket[bytes]]") -> Surface:
         me = Me(
-            node=CurvePublic(self._identity.public),
+            node=self._own.present.public,
             name=socket.gethostname()[:64],
             version=VERSION,
             os=f"{platform.system()} {platform.release()}"[:64],
@@ -157,7 +230,8 @@ class Enrolment:
         )
         return Surface(
             me=me,
-            secret=self._identity.secret,
+            own=self._own,
+            on_turned=self._settle,
             store=self._store,
             sink=self._sink,
             context=context,
@@ -176,31 +250,29 @@ class Enrolment:
 
     # -- surroundings
 
-    async def _watch(self) -> None:
+    def look_again(self) -> None:
+        """What ndmz has may be something else now."""
+        self._stir.set()
+
+    async def _watch(self) -> NoReturn:
         monitor = await Monitor.open(self._spaces, HOST, Group.LINK | Group.ADDRESS | Group.ROUTE)
         try:
-            while True:
-                await self._look()
-                for farm in self._farms.values():
-                    farm.moved()
-                try:
-                    async with asyncio.timeout(LOOK_EACH):
-                        await monitor.next()
-                except TimeoutError:
-                    continue
-                await asyncio.sleep(SETTLE)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(always(monitor.next, self._stir.set))
+                while True:
+                    self._stir.clear()
+                    await self._look()
+                    for farm in self._farms.values():
+                        farm.moved()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK_EACH):
+                            await self._stir.wait()
+                            await asyncio.sleep(SETTLE)
         finally:
             monitor.close()
 
     async def _look(self) -> None:
-        netlink = await Netlink.open(self._spaces, HOST)
-        try:
-            link = await netlink.link(self._link)
-            addresses = await netlink.addresses(link.index) if link else []
-            routes = await netlink.routes() if link else []
-        finally:
-            await netlink.close()
-        seen = observe(addresses, routes, link)
+        seen = await self._observe()
         if seen != self._surroundings:
             log.info(
                 "surroundings changed",
@@ -211,3 +283,38 @@ class Enrolment:
             )
         self._surroundings = seen
         self._sink.moved(seen)
+        if seen.families:
+            if not self._known_by <= seen.addresses:
+                self._restart()
+            self._known_by = seen.addresses
+
+    def _restart(self) -> None:
+        """An address is gone: what was begun from it hears of nobody any more."""
+        self._sink.restart()
+        for farm in self._farms.values():
+            farm.reconnect()
+
+    async def _observe(self) -> Surroundings:
+        """From where WireGuard's sockets are: the host, or ndmz when that has a NIC of its own. We
+        speak to controllers from the host.
+        """
+        links, addresses, routes = await self._read(HOST)
+        host = observe(addresses, routes, *_named(links, self._link))
+        if own_port(links) is None or not self._spaces.exists(SPACE):
+            return host
+        links, addresses, routes = await self._read(SPACE)
+        ends = _named(links, UPLINK4, UPLINK6)
+        ndmz = observe(addresses, routes, *ends, space=SPACE)
+        return replace(ndmz, addresses=ndmz.addresses | host.addresses)
+
+    async def _read(self, space: str) -> tuple[dict[str, Link], list[Address], list[Route]]:
+        netlink = await Netlink.open(self._spaces, space)
+        try:
+            links = {link.name: link for link in await netlink.links()}
+            return links, await netlink.addresses(), await netlink.routes()
+        finally:
+            await netlink.close()
+
+
+def _named(links: Mapping[str, Link], *names: str) -> list[Link]:
+    return [links[name] for name in names if name in links]

@@ -32,6 +32,9 @@ class Sink(Protocol):
     def holding(self, network: str) -> Holding:
         """What is stored of `network`."""
 
+    def know_as(self, nodes: tuple[bytes, ...]) -> None:
+        """The keys of this node: two while one gives way to the other."""
+
     def trust(self, trust: Trust) -> None:
         """A newer keyset."""
 
@@ -44,3 +47,6 @@ class Sink(Protocol):
 
     def moved(self, surroundings: Surroundings) -> None:
         """This node has other addresses, or another MTU."""
+
+    def restart(self) -> None:
+        """An address is gone that others know us by: speak to all of them."""

@@ -16,6 +16,8 @@ class FarmStatus(msgspec.Struct, kw_only=True):
     controller_id: str
     connection: str
     controller: str
+    away_since: float | None = None  # seconds since boot: no controller lets us in since then
+    silent_seconds: int = 0  # while online, when a ping went unanswered
     admitted: bool
     tokens: int = 0  # join strings that have not done their work yet
     address: str = ""  # this node's, 10 hex digits
@@ -27,6 +29,9 @@ class FarmStatus(msgspec.Struct, kw_only=True):
 
 
 class EnrolStatus(msgspec.Struct, kw_only=True):
+    key: str = ""  # this node's public key, hex
+    next_key: str = ""  # that is to take its place; empty: no rotation is under way
+    awaits: list[str] = []  # farms that do not know it yet
     farms: list[FarmStatus] = []
     problems: list[str] = []  # with what is kept of farms and join strings
     endpoints: list[str] = []  # addresses by which others can reach this node

@@ -46,6 +46,8 @@ class FarmFile(msgspec.Struct, frozen=True):
     controllers: tuple[ControllerFile, ...]
     keyset: Signed | None = None
     admitted: bool = False
+    turned: Key32 | None = None  # the node's next key, once it was let in there
+    expected: bool = False  # a join string without a token said that the controller knows our key
     joined: tuple[str, ...] = ()
     leaving: tuple[str, ...] = ()
 
@@ -151,12 +153,13 @@ class Store:
                 farm = files.load(path, FarmFile)
             except files.DamagedFileError as error:
                 # its networks come up from their own caches
-                self._complain(path, error.message, "any join string of that farm makes it new")
+                self.complain(path, error.message, "any join string of that farm makes it new")
                 continue
             if farm is not None:
                 yield farm
 
-    def _complain(self, path: Path, message: str, hint: str) -> None:
+    def complain(self, path: Path, message: str, hint: str) -> None:
+        """What status says of `path`, and the log."""
         log.error(with_hint(message, hint))
         self.problems[str(path)] = Problem(message, hint)
 
@@ -165,25 +168,34 @@ class Store:
         files.store(path, farm)
         self.problems.pop(str(path), None)
 
+    def forget_farm(self, controller_id: str) -> None:
+        (self._state / "farms" / f"{controller_id}.json").unlink(missing_ok=True)
+
     def joins(self) -> Iterator[JoinString]:
         for path in sorted((self._state / "join").glob("[0-9a-f]*")):
             try:
                 yield parse_join_string(path.read_text())
             except (JoinStringError, UnicodeDecodeError) as error:
                 reason = error.reason if isinstance(error, JoinStringError) else "it is no text"
-                self._complain(
-                    path, f"cannot use the join string in {path}: {reason}", f"rm {path}"
-                )
+                self.complain(path, f"cannot use the join string in {path}: {reason}", f"rm {path}")
 
     def keep_join(self, join: JoinString, text: str) -> None:
-        files.write_atomic(self._join_path(join.token), text.strip().encode() + b"\n")
+        files.write_atomic(self._join_path(_name_of(join)), text.strip().encode() + b"\n")
 
     def forget_join(self, token: CurveSecret) -> None:
         self._join_path(token).unlink(missing_ok=True)
 
-    def _join_path(self, token: CurveSecret) -> Path:
-        name = blake2b(token, digest_size=8, person=b"zosnet-joinfile").hexdigest()
+    def forget_join_of(self, join: JoinString) -> None:
+        self._join_path(_name_of(join)).unlink(missing_ok=True)
+
+    def _join_path(self, named: bytes) -> Path:
+        name = blake2b(named, digest_size=8, person=b"zosnet-joinfile").hexdigest()
         return self._state / "join" / name
+
+
+def _name_of(join: JoinString) -> bytes:
+    """Of two without a token for one farm the later is the one that counts."""
+    return join.token if join.has_token else join.root
 
 
 def controllers_of(join: JoinString) -> tuple[ControllerFile, ...]:

@@ -4,12 +4,21 @@ Pure, and to be read first:
 
     guard      what may pass, as nftables text: the heart of it
     policy     from addresses and routes to what the guard depends on, and which DNS servers
-    plan       the links it is made of, and the steps that are missing
-    workload   one workload's place behind it; `firewall` judges the host's other firewalls
+    plan       the links it is made of, and the steps that are missing; `told` them in words
+    egress     which NIC carries it: that of `zos`, or one of its own in `br-pub`
+    sharing    whether IPv4 goes through the host; `pair` the cable for it, `host_guard` the host's rules
+    workload   one workload's place behind it; `cable` what leads there
+    firewall   judges the host's other firewalls
     rdnss      DNS servers in router advertisements; `settings` the sysctls
 
 With the kernel:
 
     runner     `Ndmz`: builds it and keeps it true, with the files beside it
-    status     what `zosnet-agent status` is told
+    loader     the guard in the kernel; `plugging` a workload's cable
+    br_pub     a NIC of its own is taken, and given back
+    shared     IPv4 by way of the host, with `host_side`: its rules and settings there
+    npub4      the lease of its IPv4 end; `renew`: another LAN is behind zos
+    traps      undoes what a hostile router made of its IPv6
+    static     addresses of its ends out of the config
+    status     what `zosnet-agent status` is told; `report` makes it
 """

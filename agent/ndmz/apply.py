@@ -7,9 +7,11 @@ from agent.ndmz.plan import (
     SPACE,
     AddAddress,
     AddBridge,
+    AddDefault,
     AddVeth,
     Blocked,
     DeleteLink,
+    SetMtu,
     SetPort,
     SetUp,
     Step,
@@ -46,9 +48,17 @@ async def apply(hands: Hands, step: Step) -> None:
         case SetUp():
             netlink = hands.of(step.space)
             await _set_up(netlink, await _link(netlink, step.name), step.mac)
+        case SetMtu():
+            netlink = hands.of(step.space)
+            link = await _link(netlink, step.name)
+            await netlink.set_link(link.index, mtu=step.mtu)
         case AddAddress():
+            netlink = hands.of(step.space)
+            link = await _link(netlink, step.name)
+            await netlink.replace_address(link.index, step.interface, nodad=True)
+        case AddDefault():
             link = await _link(hands.ndmz, step.name)
-            await hands.ndmz.replace_address(link.index, step.interface, nodad=True)
+            await hands.ndmz.replace_route(None, link=link.index, via=step.via, metric=step.metric)
         case DeleteLink():
             netlink = hands.of(step.space)
             if link_there := await netlink.link(step.name):

@@ -1,13 +1,16 @@
 """Other people's firewalls on the host, and whether bridged frames shall pass them. Pure.
 
-With br_netfilter, frames between the port of `zos` and ndmz's uplinks pass the host's forward
-chains. One of Docker's, with policy drop, cuts ndmz off. Foreign tables are never edited: either
+With br_netfilter, frames between the port of `zos` or `br-pub` and ndmz's uplinks pass the host's
+forward chains. One of Docker's, with policy drop, cuts ndmz off. Foreign tables are never edited: either
 bridged frames stay out of the firewall, or the operator hears which table it is and what to do.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Literal
+
+from agent.boot.recover import BRIDGE
+from agent.ndmz.pair import FAR
 
 OURS = "zosnet_"
 KEYS = tuple(f"net/bridge/bridge-nf-call-{kind}" for kind in ("iptables", "ip6tables", "arptables"))
@@ -28,6 +31,7 @@ class Verdict:
     switch_off: bool
     said: str
     warning: str | None = None
+    shut: str | None = None  # what may drop ndmz's IPv4 where that goes through the host
 
 
 def find_foreign(listing: str, *, legacy_tables: str = "") -> tuple[ForeignChain, ...]:
@@ -46,8 +50,13 @@ def find_foreign(listing: str, *, legacy_tables: str = "") -> tuple[ForeignChain
     return tuple(found)
 
 
-def judge(setting: Literal["auto", "keep", "off"], foreign: tuple[ForeignChain, ...]) -> Verdict:
-    """What `host.bridge_nf` means where these firewalls are loaded."""
+def judge(
+    setting: Literal["auto", "keep", "off"],
+    foreign: tuple[ForeignChain, ...],
+    *,
+    bridge: str = BRIDGE,
+) -> Verdict:
+    """What `host.bridge_nf` means where these firewalls are loaded. `bridge`: ndmz's uplinks are there."""
     if setting == "off":
         return Verdict(switch_off=True, said="off, by config")
     names = ", ".join(dict.fromkeys(chain.table for chain in foreign))
@@ -57,7 +66,19 @@ def judge(setting: Literal["auto", "keep", "off"], foreign: tuple[ForeignChain, 
     if all(chain.policy == "accept" for chain in foreign):
         return Verdict(switch_off=False, said=said)
     warning = (
-        f"the host's firewall ({names}) may drop what passes bridge zos: set host.bridge_nf to"
-        ' "off", or accept it there: iptables -I FORWARD -i zos -o zos -j ACCEPT (and ip6tables)'
+        f"the host's firewall ({names}) may drop what passes bridge {bridge}: set host.bridge_nf to"
+        f' "off", or accept it there: iptables -I FORWARD -i {bridge} -o {bridge} -j ACCEPT (and'
+        " ip6tables)"
     )
     return Verdict(switch_off=False, said=said, warning=warning)
+
+
+def judge_sharing(foreign: tuple[ForeignChain, ...]) -> str | None:
+    """What to say where ndmz's IPv4 goes through the host: all of it passes these firewalls."""
+    names = ", ".join(dict.fromkeys(c.table for c in foreign if c.policy != "accept"))
+    if not names:
+        return None
+    return (
+        f"the host's firewall ({names}) may drop ndmz's IPv4, which goes through the host: accept it"
+        f" there: iptables -I FORWARD -i {FAR} -j ACCEPT; iptables -I FORWARD -o {FAR} -j ACCEPT"
+    )

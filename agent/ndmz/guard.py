@@ -5,8 +5,9 @@
 
 `render` is one transaction: it makes tables, sets and base chains where they are missing, empties
 rules and sets, and fills them again. Base chains and their policies are never deleted: deleting and
-creating them anew in one transaction let 43 % of a flood through, this way nothing passed.
-Nothing here talks to the kernel.
+creating them anew in one transaction let 43 % of a flood through, this way nothing passed. A
+prefix stands in a rule of its own, in no set: there are kernels that do not find it for a moment while
+a set of intervals is emptied and filled (6.1), or is new (6.18). Nothing here talks to the kernel.
 
 A packet from a workload leaves only towards a current default gateway. It is dropped when it is for
 a gateway itself, a private, link-local or multicast destination, a prefix out of which the uplink
@@ -22,6 +23,8 @@ from netns.values import IPAddress, IPNetwork
 
 TABLE = "zosnet_ndmz"
 UPLINK4, UPLINK6, INSIDE, BRIDGE_END = "npub4", "npub6", "tonrs", "tonrs-br"
+WIREGUARD_PORTS = "51820-52843"
+SHARED4 = "nshared4"  # the uplink that goes through the host, see `pair`
 
 # Nobody's place in the Internet (RFC 6890). The documentation prefixes are missing on purpose:
 # they lead nowhere, and a lab's Internet is made of them.
@@ -59,6 +62,15 @@ CLOSED6 = (
 FLOWS_MAX = 16_384
 
 
+def flows_each(table: int | None, workloads: int) -> int:
+    """Their share where the host tracks them too: half of the host's table (`table` entries) stays
+    its own.
+    """
+    if table is None:
+        return FLOWS_MAX
+    return min(FLOWS_MAX, table // 2 // max(1, workloads))
+
+
 def is_internet(address: IPAddress) -> bool:
     """Whether the guard would let a packet to `address` out, gateways and own prefixes aside."""
     if isinstance(address, IPv4Address):
@@ -89,6 +101,8 @@ class Guard:
     allowed: frozenset[IPNetwork] = frozenset()
     dns_gateway: bool = False
     ports: frozenset[Port] = frozenset()
+    flows_max: int = FLOWS_MAX
+    listens: bool = False  # WireGuard's sockets are in ndmz
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +128,8 @@ _CHAINS = (
 _SETS = (
     (_INET, "gw4", "type ipv4_addr"),
     (_INET, "gw6", "type ipv6_addr"),
-    (_INET, "own4", "type ipv4_addr ; flags interval"),
-    (_INET, "own6", "type ipv6_addr ; flags interval"),
     (_INET, "site4", "type ipv4_addr"),
     (_INET, "site6", "type ipv6_addr"),
-    (_INET, "allowed4", "type ipv4_addr ; flags interval"),
-    (_INET, "allowed6", "type ipv6_addr ; flags interval"),
     (_BRIDGE, "port_mac", "type ifname . ether_addr"),
     (_BRIDGE, "port4", "type ifname . ether_addr . ipv4_addr"),
     (_BRIDGE, "port6", "type ifname . ether_addr . ipv6_addr"),
@@ -161,21 +171,23 @@ def _elements(guard: Guard) -> dict[str, list[str]]:
     for family in (4, 6):
         for name, addresses in (("gw", guard.gateways), ("site", guard.site)):
             elements[f"{name}{family}"] = sorted(str(a) for a in addresses if a.version == family)
-        for name, networks in (("own", guard.own), ("allowed", guard.allowed)):
-            elements[f"{name}{family}"] = _merged(n for n in networks if n.version == family)
     return elements
 
 
-def _merged(networks: Iterable[IPNetwork]) -> list[str]:
-    """Without overlaps, which an interval set does not take. One family."""
-    return [str(net) for net in collapse_addresses(networks)]  # type: ignore[type-var]
+def _prefixes(name: str, networks: Iterable[IPNetwork], verdict: str) -> list[tuple[str, str]]:
+    """A rule for each of `networks`, merged, under one name a family."""
+    rows = []
+    for family, field in ((4, "ip"), (6, "ip6")):
+        merged = collapse_addresses(n for n in networks if n.version == family)  # type: ignore[type-var]
+        rows += [(f"{name}{family}", f"{field} daddr {net} {verdict}") for net in merged]
+    return rows
 
 
 def rules(guard: Guard) -> tuple[Rule, ...]:
     """Every rule, in order; order matters within a chain."""
     return (
         *_early(guard),
-        *_to_ndmz(),
+        *_to_ndmz(guard),
         *_through(),
         *_outward(guard),
         *_shares(guard),
@@ -188,7 +200,8 @@ def _chain(table: str, chain: str, rows: Iterable[tuple[str, str]]) -> tuple[Rul
     return tuple(Rule(name, table, chain, text) for name, text in rows)
 
 
-_UPLINKS = f'{{ "{UPLINK4}", "{UPLINK6}" }}'
+_UPLINKS = f'{{ "{UPLINK4}", "{UPLINK6}", "{SHARED4}" }}'
+_OUT4, _OUT6 = f'oifname {{ "{UPLINK4}", "{SHARED4}" }}', f'oifname "{UPLINK6}"'
 
 
 def _early(guard: Guard) -> tuple[Rule, ...]:
@@ -205,9 +218,11 @@ def _early(guard: Guard) -> tuple[Rule, ...]:
     )
 
 
-def _to_ndmz() -> tuple[Rule, ...]:
+def _to_ndmz(guard: Guard) -> tuple[Rule, ...]:
     """Policy drop. DHCP answers need no rule: the client's packet socket sees them before us."""
     neighbour = "{ nd-neighbor-solicit, nd-neighbor-advert }"
+    own = f'iifname {{ "{UPLINK4}", "{UPLINK6}" }}'
+    wireguard = (("ndmz-wireguard", f"{own} udp dport {WIREGUARD_PORTS} accept"),)
     return _chain(
         _INET,
         "to_ndmz",
@@ -231,6 +246,7 @@ def _to_ndmz() -> tuple[Rule, ...]:
                 "ndmz-listener-query",
                 f'iifname "{UPLINK6}" ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept',
             ),
+            *(wireguard if guard.listens else ()),
         ),
     )
 
@@ -249,12 +265,13 @@ def _through() -> tuple[Rule, ...]:
 
 
 def _outward(guard: Guard) -> tuple[Rule, ...]:
-    closed4 = ", ".join(str(net) for net in CLOSED4)
-    closed6 = ", ".join(str(net) for net in CLOSED6)
-    open6 = ", ".join(str(net) for net in OPEN6)
+    closed4, closed6 = (
+        [(f"closed{net.version}", f"{field} daddr {net} drop") for net in closed]
+        for field, closed in (("ip", CLOSED4), ("ip6", CLOSED6))
+    )
+    elsewhere6 = " ".join(f"ip6 daddr != {net}" for net in OPEN6)
     ask = "meta l4proto { tcp, udp } th dport 53 accept"
     dns = (("dns-gateway4", f"ip daddr @gw4 {ask}"), ("dns-gateway6", f"ip6 daddr @gw6 {ask}"))
-    out4, out6 = f'oifname "{UPLINK4}"', f'oifname "{UPLINK6}"'
     clamp = "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"
     return _chain(
         _INET,
@@ -267,24 +284,22 @@ def _outward(guard: Guard) -> tuple[Rule, ...]:
             ("gateway4", "ip daddr @gw4 drop"),
             ("gateway6", "ip6 daddr @gw6 drop"),
             ("clamp", clamp),
-            ("allowed4", f"{out4} ip daddr @allowed4 accept"),
-            ("allowed6", f"{out6} ip6 daddr @allowed6 accept"),
-            ("closed4", f"ip daddr {{ {closed4} }} drop"),
-            ("open6", f"meta nfproto ipv6 ip6 daddr != {{ {open6} }} drop"),
-            ("closed6", f"ip6 daddr {{ {closed6} }} drop"),
-            ("own4", "ip daddr @own4 drop"),
-            ("own6", "ip6 daddr @own6 drop"),
+            *_prefixes("allowed", guard.allowed, "accept"),
+            *closed4,
+            ("open6", f"{elsewhere6} drop"),
+            *closed6,
+            *_prefixes("own", guard.own, "drop"),
             ("site4", "ip daddr @site4 drop"),
             ("site6", "ip6 daddr @site6 drop"),
-            ("internet4", f"{out4} rt ip nexthop @gw4 accept"),
-            ("internet6", f"{out6} rt ip6 nexthop @gw6 accept"),
+            ("internet4", f"{_OUT4} rt ip nexthop @gw4 accept"),
+            ("internet6", f"{_OUT6} rt ip6 nexthop @gw6 accept"),
         ),
     )
 
 
 def _shares(guard: Guard) -> tuple[Rule, ...]:
     """No workload has more than its share of the flows that the kernel tracks."""
-    over = f"ct count over {FLOWS_MAX} drop"
+    over = f"ct count over {guard.flows_max} drop"
     ports = sorted(guard.ports, key=lambda port: port.name)
     four = [("share4", f"ip saddr {port.ip4} {over}") for port in ports]
     six = [("share6", f"ip6 saddr {port.ip6} {over}") for port in ports]
@@ -294,8 +309,8 @@ def _shares(guard: Guard) -> tuple[Rule, ...]:
 def _masks(guard: Guard) -> tuple[Rule, ...]:
     """NAT44 and NAT66. Not above 49151: there WireGuard listens, and conntrack would take its port."""
     ports = "meta l4proto { tcp, udp } masquerade to :1024-49151 fully-random"
-    from4 = f'oifname "{UPLINK4}" ip saddr {guard.inside4}'
-    from6 = f'oifname "{UPLINK6}" ip6 saddr {guard.inside6}'
+    from4 = f"{_OUT4} ip saddr {guard.inside4}"
+    from6 = f"{_OUT6} ip6 saddr {guard.inside6}"
     return _chain(
         _INET,
         "masks",

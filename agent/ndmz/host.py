@@ -1,9 +1,10 @@
 """Whether bridged frames pass the host's firewall: looked at, and switched off where nobody minds."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from agent.ndmz.firewall import KEYS, Verdict, find_foreign, judge
+from agent.ndmz.firewall import KEYS, ForeignChain, Verdict, find_foreign, judge, judge_sharing
 from agent.ndmz.plan import HOST
 from netns.nft import Nft
 from netns.spaces import Spaces
@@ -13,14 +14,29 @@ _LEGACY_TABLES = Path("/proc/thread-self/net/ip_tables_names")
 
 
 async def mind_host_firewall(
-    spaces: Spaces, nft: Nft, setting: Literal["auto", "keep", "off"]
+    spaces: Spaces,
+    nft: Nft,
+    setting: Literal["auto", "keep", "off"],
+    *,
+    bridge: str,
+    shared: bool,
 ) -> Verdict:
-    """Do what `host.bridge_nf` means here; `nft` is the host's. Raises CannotError."""
-    legacy = await spaces.run(HOST, _read_legacy_tables)
-    verdict = judge(setting, find_foreign(await nft.listing("chains"), legacy_tables=legacy))
+    """Do what `host.bridge_nf` means here; `nft` is the host's, `bridge` that of ndmz's uplinks.
+    Raises CannotError.
+    """
+    foreign = await find_firewalls(spaces, nft)
+    verdict = judge(setting, foreign, bridge=bridge)
+    if shared:
+        verdict = replace(verdict, shut=judge_sharing(foreign))
     if verdict.switch_off:
         await set_sysctls(spaces, HOST, dict.fromkeys(KEYS, "0"), skip_missing=True)
     return verdict
+
+
+async def find_firewalls(spaces: Spaces, nft: Nft) -> tuple[ForeignChain, ...]:
+    """Other people's on the host. Raises CannotError."""
+    legacy = await spaces.run(HOST, _read_legacy_tables)
+    return find_foreign(await nft.listing("chains"), legacy_tables=legacy)
 
 
 def _read_legacy_tables() -> str:

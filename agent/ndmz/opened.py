@@ -41,7 +41,7 @@ class Opened:
             stack.push_async_callback(host.close)
             monitors = (
                 await Monitor.open(spaces, SPACE, groups),
-                await Monitor.open(spaces, HOST, Group.LINK | Group.ADDRESS),
+                await Monitor.open(spaces, HOST, groups),
             )
             for monitor in monitors:
                 stack.callback(monitor.close)

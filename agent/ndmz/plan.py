@@ -7,22 +7,29 @@ A link with one of our names that is not ours is left as it is and named: `Block
 default routes that somebody took from tonrs or a port come back in the same way.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, IPv6Network
 from typing import TypeAlias
 
+from agent.boot.recover import BR_PUB
+from agent.dhcp import wire
+from agent.ndmz import pair as cable
+from agent.ndmz.egress import own_port
 from agent.ndmz.guard import BRIDGE_END, INSIDE, UPLINK4, UPLINK6
-from netns.values import Address, Link
+from agent.ndmz.pair import Pair
+from netns.values import Address, Link, Route
 
 NO_ZOS = "there is no bridge zos; zosnet-agent internet makes it when there is an uplink"
 SPACE = "ndmz"
 BRIDGE, ZOS = "br-ndmz", "zos"
 HOST = ""  # the namespace networkd runs in
 HOST_ENDS = HOST4, HOST6 = "ndz4", "ndz6"
-INSIDE4 = IPv4Network("100.127.0.0/16")
+INSIDE4 = wire.INSIDE
 INSIDE4_GATEWAY = IPv4Interface("100.127.0.1/16")
 GATEWAY6 = IPv6Interface("fe80::1/64")
+USUAL_MTU = 1500
+MIN_MTU = 1280  # IPv6 needs it (RFC 8200, section 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +38,20 @@ class Wanted:
 
     ula: IPv6Network  # the /64 behind tonrs
     mac4: str
+    mac4_pub: str  # on br-pub
     mac6: str
     mac_inside: str
     ipv6: bool = True
+    own4: bool = True  # a lease of its own is asked for
+    pair: Pair | None = None  # the host's IPv4 is shared
 
     @property
     def inside_addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
         return (INSIDE4_GATEWAY, GATEWAY6, IPv6Interface((int(self.ula[1]), 64)))
+
+    def mac4_on(self, bridge: str) -> str:
+        """A lease of one LAN is never asked for on the other."""
+        return self.mac4_pub if bridge == BR_PUB else self.mac4
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,23 @@ class SetUp:
 class AddAddress:
     name: str
     interface: IPv4Interface | IPv6Interface
+    space: str = SPACE
+
+
+@dataclass(frozen=True, slots=True)
+class AddDefault:
+    """ndmz's default route by the host."""
+
+    name: str
+    via: IPv4Address
+    metric: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetMtu:
+    space: str
+    name: str
+    mtu: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +127,31 @@ class Blocked:
     reason: str
 
 
-Step: TypeAlias = AddBridge | AddVeth | SetPort | SetUp | AddAddress | DeleteLink | Blocked
+Step: TypeAlias = (
+    AddBridge | AddVeth | SetPort | SetUp | SetMtu | AddAddress | AddDefault | DeleteLink | Blocked
+)
+
+
+def uplink_bridge(host: Mapping[str, Link]) -> str:
+    """Where ndmz's uplinks are: `br-pub` while a NIC is in it. `host`: its links by name."""
+    return ZOS if own_port(host) is None else BR_PUB
+
+
+def uplink_mtu(host: Mapping[str, Link]) -> int:
+    """The largest packet that the uplink takes: as the NIC says, or the lease, which `zos` has."""
+    bridge = host.get(uplink_bridge(host))
+    return max(MIN_MTU, min(bridge.mtu, _nic_mtu(host))) if bridge is not None else USUAL_MTU
+
+
+def _nic_mtu(host: Mapping[str, Link]) -> int:
+    """Of the bridge without our own ends: what they have follows from it."""
+    bridge = host[uplink_bridge(host)]
+    nics = [
+        link.mtu
+        for name, link in host.items()
+        if link.master == bridge.index and name not in HOST_ENDS
+    ]
+    return min(nics, default=bridge.mtu)
 
 
 def plan_links(
@@ -105,9 +160,15 @@ def plan_links(
     host: Mapping[str, Link],
     ndmz: Mapping[str, Link],
     addresses: Iterable[Address] = (),
+    host_addresses: Iterable[Address] = (),
+    routes: Iterable[Route] = (),
 ) -> tuple[Step, ...]:
-    """The steps that are missing; `host` and `ndmz` are their links by name."""
-    names = ((SPACE, ndmz, (BRIDGE, INSIDE, BRIDGE_END, UPLINK4, UPLINK6)), (HOST, host, HOST_ENDS))
+    """The steps that are missing; `host` and `ndmz` are their links by name, `routes` ndmz's."""
+    near, far = ((cable.NEAR,), (cable.FAR,)) if wanted.pair else ((), ())
+    names = (
+        (SPACE, ndmz, (BRIDGE, INSIDE, BRIDGE_END, UPLINK4, UPLINK6, *near)),
+        (HOST, host, (*HOST_ENDS, *far)),
+    )
     foreign = [
         _foreign(space, name)
         for space, links, ours in names
@@ -128,14 +189,88 @@ def plan_links(
         steps += _bridge(ndmz)
     if not blocked & {BRIDGE, INSIDE, BRIDGE_END}:
         steps += _inside(wanted, ndmz, addresses)
-    for name, host_end, mac in ((UPLINK4, HOST4, wanted.mac4), (UPLINK6, HOST6, wanted.mac6)):
+    mac4 = wanted.mac4_on(uplink_bridge(host))
+    for name, host_end, mac in ((UPLINK4, HOST4, mac4), (UPLINK6, HOST6, wanted.mac6)):
         if blocked & {name, host_end}:
             continue
-        if name == UPLINK4 or wanted.ipv6:
+        if wanted.own4 if name == UPLINK4 else wanted.ipv6:
             steps += _uplink(name, host_end, mac, host, ndmz)
         elif name in ndmz:
             steps.append(DeleteLink(SPACE, name))
-    return tuple(steps)
+    if wanted.pair is None:
+        steps += [DeleteLink(SPACE, name) for name in (cable.NEAR,) if name in ndmz]
+    elif not blocked & {cable.NEAR, cable.FAR}:
+        steps += _ends(host, ndmz)
+        held = (*_held(ndmz, addresses), *_held(host, host_addresses))
+        steps += _shared(wanted.pair, host, ndmz, held, routes)
+    going = {step.name for step in steps if isinstance(step, DeleteLink)}
+    return (*steps, *_mtus(host, ndmz, blocked | going))
+
+
+def _mtus(
+    host: Mapping[str, Link], ndmz: Mapping[str, Link], spared: Collection[str]
+) -> list[Step]:
+    """Of what is there and stays: one that is made now has the usual size, and its event comes.
+
+    The ports of the bridge are as large as the NIC, or it would be smaller for their sake.
+    """
+    if uplink_bridge(host) not in host:
+        return []
+    mtu = uplink_mtu(host)
+    inside = (UPLINK4, UPLINK6, INSIDE, BRIDGE_END, cable.NEAR)
+    wanted = [*((SPACE, name, ndmz, mtu) for name in inside), (HOST, cable.FAR, host, mtu)]
+    wanted += [(HOST, name, host, max(MIN_MTU, _nic_mtu(host))) for name in HOST_ENDS]
+    return [
+        SetMtu(space, name, size)
+        for space, name, links, size in wanted
+        if name in links and name not in spared and links[name].mtu != size
+    ]
+
+
+def _ends(host: Mapping[str, Link], ndmz: Mapping[str, Link]) -> list[Step]:
+    """Both ends of the cable to the host, or both anew."""
+    near, far = ndmz.get(cable.NEAR), host.get(cable.FAR)
+    steps: list[Step] = []
+    if near is None and far is not None:
+        steps.append(DeleteLink(HOST, cable.FAR))
+    if near is not None and far is None:
+        steps.append(DeleteLink(SPACE, cable.NEAR))
+    if near is None or far is None:
+        steps.append(AddVeth(cable.NEAR, cable.NEAR, None, cable.FAR, HOST, cable.FAR))
+    return steps
+
+
+Held: TypeAlias = tuple[str, IPv4Interface | IPv6Interface]
+
+
+def _held(links: Mapping[str, Link], addresses: Iterable[Address]) -> list[Held]:
+    names = {link.index: link.name for link in links.values()}
+    return [(names[a.link], a.interface) for a in addresses if a.link in names]
+
+
+def _shared(
+    pair: Pair,
+    host: Mapping[str, Link],
+    ndmz: Mapping[str, Link],
+    held: Iterable[Held],
+    routes: Iterable[Route],
+) -> list[Step]:
+    """Addresses, up, and the way out; all of it when an end is made anew."""
+    near, far = ndmz.get(cable.NEAR), host.get(cable.FAR)
+    whole = near is not None and far is not None
+    have = set(held) if whole else set()
+    steps: list[Step] = []
+    for space, name, own in ((HOST, cable.FAR, pair.host), (SPACE, cable.NEAR, pair.ndmz)):
+        link = (host if space == HOST else ndmz).get(name)
+        if (name, own) not in have:
+            steps.append(AddAddress(name, own, space))
+        if not (whole and link is not None and link.up):
+            steps.append(SetUp(space, name))
+    index = near.index if near is not None and whole else None
+    ways = {(r.link, r.via) for r in routes if r.destination is None}
+    if (index, pair.host.ip) not in ways:
+        steps.append(AddDefault(cable.NEAR, pair.host.ip, cable.METRIC))
+    return steps
 
 
 def _bridge(ndmz: Mapping[str, Link]) -> list[Step]:
@@ -166,19 +301,22 @@ def _inside(wanted: Wanted, ndmz: Mapping[str, Link], addresses: Iterable[Addres
 def _uplink(
     name: str, host_end: str, mac: str, host: Mapping[str, Link], ndmz: Mapping[str, Link]
 ) -> list[Step]:
+    """On another LAN it is another link: with the old one goes all that it had learnt there."""
     there, end = ndmz.get(name), host.get(host_end)
+    bridge = uplink_bridge(host)
+    elsewhere = end is not None and _is_port(end, BR_PUB if bridge == ZOS else ZOS, host)
     steps: list[Step] = []
     if there is None and end is not None:  # its other half went with an earlier namespace
         steps.append(DeleteLink(HOST, host_end))
-    if there is not None and end is None:  # or somebody moved it away
+    if there is not None and (end is None or elsewhere):  # or somebody moved it away
         steps.append(DeleteLink(SPACE, name))
-    if there is None or end is None:
+    if there is None or end is None or elsewhere:
         steps.append(AddVeth(name, name, mac, host_end, HOST, host_end))
         there = end = None
-    if ZOS not in host:
+    if bridge not in host:
         steps.append(Blocked(HOST, ZOS, NO_ZOS))
-    elif end is None or not end.up or not _is_port(end, ZOS, host):
-        steps.append(SetPort(HOST, host_end, ZOS, isolated=False))
+    elif end is None or not end.up or not _is_port(end, bridge, host):
+        steps.append(SetPort(HOST, host_end, bridge, isolated=False))
     return [*steps, *_up(SPACE, name, mac, there)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from agent.ndmz.guard import UPLINK4, UPLINK6, is_internet
+from agent.ndmz.guard import SHARED4, UPLINK4, UPLINK6, is_internet
 from netns.values import Address, IPAddress, IPNetwork, Link, Route, Scope
 
 # Quad9 and Cloudflare, one of each family: used when neither the config nor the site names a
@@ -28,15 +28,51 @@ class Facts:
     own: frozenset[IPNetwork] = frozenset()
     usable4: tuple[IPv4Address, ...] = ()
     usable6: tuple[IPv6Address, ...] = ()
+    # By a lease of its own, whatever is shared beside it.
+    own4: bool = False
+    # Where it shares the host's IPv4: the next hop to the host, and the host's addresses.
+    relays: frozenset[IPAddress] = frozenset()
+    lent: tuple[IPv4Address, ...] = ()
 
     @property
     def ready4(self) -> bool:
         """An address that may be a source, and a way out."""
-        return bool(self.usable4) and any(isinstance(g, IPv4Address) for g in self.gateways)
+        ways = any(isinstance(g, IPv4Address) for g in self.gateways)
+        return ways and bool(self.usable4 or self.lent)
 
     @property
     def ready6(self) -> bool:
         return bool(self.usable6) and any(isinstance(g, IPv6Address) for g in self.gateways)
+
+
+@dataclass(frozen=True, slots=True)
+class HostIPv4:
+    """What `zos` has that ndmz may share."""
+
+    mac: str = ""
+    addresses: tuple[IPv4Address, ...] = ()
+    gateways: frozenset[IPv4Address] = frozenset()
+    elsewhere: bool = False  # the host's best default route leaves by another link
+
+    @property
+    def usable(self) -> bool:
+        return bool(self.addresses and self.gateways)
+
+
+def read_host(zos: Link | None, addresses: Iterable[Address], routes: Iterable[Route]) -> HostIPv4:
+    """`addresses` of zos; `routes` of the host: a packet that ndmz sends it goes by the best."""
+    if zos is None:
+        return HostIPv4()
+    defaults = [r for r in routes if r.destination is None and r.family == 4]
+    best = min((route.metric for route in defaults), default=0)
+    by_zos = [r for r in defaults if r.link == zos.index and r.metric == best]
+    usable = (a.interface.ip for a in addresses if a.usable and a.scope < Scope.LINK)
+    return HostIPv4(
+        mac=zos.mac,
+        addresses=tuple(sorted(ip for ip in usable if isinstance(ip, IPv4Address))),
+        gateways=frozenset(r.via for r in by_zos if isinstance(r.via, IPv4Address)),
+        elsewhere=bool(defaults) and not by_zos,
+    )
 
 
 def read_facts(
@@ -45,28 +81,40 @@ def read_facts(
     routes: Iterable[Route],
     *,
     host_addresses: Iterable[Address] = (),
+    host: HostIPv4 | None = None,
 ) -> Facts:
     """`host_addresses` are those of zos: its prefixes are the same LAN, also when ndmz has none.
+    `host`: what is behind SHARED4, where that is; its gateways are the ones that nobody may reach.
 
     An address that is still tentative, or failed duplicate detection, closes its prefix as well:
     it says what the LAN is.
     """
-    uplinks = {link.index: link.name for link in links if link.name in (UPLINK4, UPLINK6)}
+    names = (UPLINK4, UPLINK6, SHARED4)
+    uplinks = {link.index: link.name for link in links if link.name in names}
     held = [address for address in addresses if address.link in uplinks]
-    via = {
-        route.via
+    hops = {
+        (uplinks[route.link], route.via)
         for route in routes
         if route.destination is None and route.link in uplinks and route.via is not None
     }
+    relays = frozenset(via for name, via in hops if name == SHARED4)
+    via = {via for name, via in hops if name != SHARED4}
+    if host is not None and relays:
+        via |= host.gateways
     # Somebody on the LAN may advertise thousands; through those that are left out nothing leaves.
     gateways = frozenset(sorted(via, key=lambda a: (a.version, a.packed))[:MAX_GATEWAYS])
     own = frozenset(a.interface.network for a in [*held, *host_addresses] if a.scope < Scope.LINK)
-    usable = [a.interface.ip for a in held if a.usable and a.scope < Scope.LINK]
+    usable = [(uplinks[a.link], a.interface.ip) for a in held if a.usable and a.scope < Scope.LINK]
+    usable4 = sorted(ip for name, ip in usable if isinstance(ip, IPv4Address) and name != SHARED4)
+    shares = host is not None and relays and any(name == SHARED4 for name, _ in usable)
     return Facts(
         gateways=gateways,
         own=own,
-        usable4=tuple(sorted(ip for ip in usable if isinstance(ip, IPv4Address))),
-        usable6=tuple(sorted(ip for ip in usable if isinstance(ip, IPv6Address))),
+        usable4=tuple(usable4),
+        usable6=tuple(sorted(ip for _, ip in usable if isinstance(ip, IPv6Address))),
+        own4=bool(usable4) and any(name == UPLINK4 for name, _ in hops),
+        relays=relays,
+        lent=host.addresses if host is not None and shares else (),
     )
 
 
@@ -122,3 +170,16 @@ def render_resolv_conf(servers: Iterable[IPAddress]) -> str:
     lines = ["# written by zosnet: ndmz closes the home router's own resolver"]
     lines += [f"nameserver {server}" for server in servers]
     return "\n".join([*lines, "options timeout:2 attempts:2"]) + "\n"
+
+
+def lacking(facts: Facts, ready4: bool, ready6: bool, *, shared: bool = False) -> list[str]:
+    """The families that are not there, and why."""
+    lacks = []
+    if not ready4 and shared:
+        lacks.append("no IPv4: the host, which shares its own, has none on zos")
+    elif not ready4:
+        lacks.append("no IPv4: no lease" if not facts.usable4 else "no IPv4 gateway")
+    if not ready6:
+        why = "no router advertisement with a prefix"
+        lacks.append(f"no IPv6: {why}" if not facts.usable6 else "no IPv6 gateway")
+    return lacks

@@ -12,35 +12,51 @@ networkd that is restarted adopts what is there, and no packet is lost over it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_network
 
+from agent.boot.recover import BR_PUB
 from agent.config import AgentConfig
-from agent.dhcp.keeper import keep_lease
-from agent.dhcp.lease import Lease
-from agent.dhcp.store import load_lease
 from agent.identity import Identity
 from agent.ndmz import settings, workloads
 from agent.ndmz.apply import Hands, apply
+from agent.ndmz.cable import is_plugged
 from agent.ndmz.firewall import Verdict
-from agent.ndmz.guard import UPLINK4, UPLINK6, Guard, render
+from agent.ndmz.guard import UPLINK6, Guard
 from agent.ndmz.host import mind_host_firewall
-from agent.ndmz.opened import TABLES, Opened, list_guard
-from agent.ndmz.plan import INSIDE4, SPACE, ZOS, Blocked, SetUp, Wanted, plan_links
-from agent.ndmz.policy import Facts, choose_dns, read_facts
-from agent.ndmz.rdnss import Offers, Servers
+from agent.ndmz.loader import Loader
+from agent.ndmz.npub4 import Npub4
+from agent.ndmz.opened import Opened
+from agent.ndmz.plan import (
+    INSIDE4,
+    SPACE,
+    USUAL_MTU,
+    Blocked,
+    SetUp,
+    plan_links,
+    uplink_mtu,
+)
+from agent.ndmz.plugging import mend, unplug
+from agent.ndmz.policy import Facts, choose_dns, render_resolv_conf
+from agent.ndmz.rdnss import Offers
+from agent.ndmz.renew import renew_links
+from agent.ndmz.report import Findings, make_status
+from agent.ndmz.shared import Shared
 from agent.ndmz.solicit import solicit_router
-from agent.ndmz.status import PATH, NdmzStatus, Workload
-from agent.ndmz.watch import Events, flush_flows
-from agent.ndmz.workload import Attachment
-from netns.monitor import Monitor
-from netns.nft import Nft, NftError
-from netns.spaces import Spaces
+from agent.ndmz.static import StaticEnds
+from agent.ndmz.status import PATH, NdmzStatus
+from agent.ndmz.traps import undo_traps
+from agent.ndmz.wanted import wanted_of
+from agent.ndmz.watch import Events, always
+from agent.ndmz.workload import Attachment, port_name
+from netns.glance import Glances
+from netns.spaces import ForeignError, Spaces
 from netns.sysctl import set_sysctls
-from netns.values import IPAddress
+from netns.values import IPAddress, View
 from runtime import files
-from runtime.failure import CannotError, Exit, with_hint
+from runtime.failure import CannotError, with_hint
 
 log = logging.getLogger(__name__)
 
@@ -63,22 +79,20 @@ class Ndmz:
     ) -> None:
         self._spaces, self._config, self._on_change = spaces, config, on_change
         self._workloads = workloads.Workloads(identity)
-        self._wanted = Wanted(
-            ula=next(identity.ula.subnets(new_prefix=64)),
-            mac4=identity.mac(UPLINK4),
-            mac6=identity.mac(UPLINK6),
-            mac_inside=identity.mac("tonrs"),
-            ipv6=config.ndmz.ipv6 != "off",
-        )
+        self._wanted = wanted_of(identity, config)
+        self._shared = Shared(spaces, config)
         self._allowed = frozenset(ip_network(text) for text in config.ndmz.exceptions)
         self._open: Opened | None = None
         self._lock = asyncio.Lock()  # one hand on the kernel
         self._wake = asyncio.Event()
         self._site: frozenset[IPAddress] = frozenset()
-        self._lease: Lease | None = None
+        self._ends = StaticEnds(spaces, config.static)
+        self._npub4 = Npub4(spaces, self._wanted.mac4, self._wake.set, self._ends)
         self._offers = Offers()  # of DNS servers, in RAs
         self._facts = Facts()
-        self._loaded: tuple[str, str] | None = None  # what we loaded, and how nft lists it
+        self._glances = Glances(spaces)
+        self._loader, self._mtu = Loader(spaces), USUAL_MTU
+        self._watched: set[str] = set()
         self._verdict = Verdict(switch_off=False, said="not looked at")
         self._problems: dict[str, str] = {}  # by what it is about
         self._status = NdmzStatus()
@@ -112,36 +126,58 @@ class Ndmz:
             self._site = site
             self._wake.set()
 
+    async def renew(self) -> None:
+        """Another LAN is behind zos: its lease and its routers, and nothing of the old one's."""
+        async with self._lock:
+            await renew_links(self._spaces)
+            self._offers = Offers()
+        self._npub4.renew()
+        self._wake.set()
+
     async def attach(self, name: str) -> Attachment:
         """Put namespace `name` behind ndmz, or see that it is. Its addresses are stable.
 
         Raises CannotError: no such namespace, a foreign link in the way, no ndmz.
         """
-        if not self._spaces.exists(name):
-            raise CannotError(
-                f"cannot attach {name}: there is no such namespace", code=Exit.NOT_FOUND
-            )
-        async with self._lock:
-            hands = (await self._opened()).hands
-            known = self._workloads.get(name) is not None
-            place = self._workloads.add(name)
-            try:
-                await self._guard()
-                await workloads.plug(hands, place)
-            except BaseException:
-                if not known:
-                    self._workloads.remove(name)
-                raise
-            self._write_resolver(name)
-        self._publish()
+        place = (await self.attach_all([name]))[name]
+        if isinstance(place, CannotError):
+            raise place
         return place
 
-    async def detach(self, name: str) -> None:
-        """Take it away again; `name` keeps its addresses for the next time."""
+    async def attach_all(
+        self, names: Collection[str], *, watched: bool = False
+    ) -> dict[str, Attachment | CannotError]:
+        """The same for many, with one load of the guard. `watched`: the caller hears of what changes
+        in there, and attaches again then. Raises CannotError: no ndmz.
+        """
         async with self._lock:
-            await workloads.unplug((await self._opened()).hands, name)
-            self._workloads.remove(name)
-            workloads.remove_resolver(name)
+            there = await self._opened()
+            known = {place.name for place in self._workloads}
+            places: dict[str, Attachment | CannotError] = {
+                n: workloads.no_space(n) for n in names if not self._spaces.exists(n)
+            }
+            places |= self._workloads.add([n for n in names if n not in places])
+            try:
+                await self._guard()
+                found = [p for p in places.values() if isinstance(p, Attachment)]
+                places |= await self._plug(there.hands, found, trusted=())
+            except BaseException:
+                self._workloads.remove(set(names) - known)
+                raise
+            failed = {n for n, p in places.items() if isinstance(p, CannotError)}
+            self._workloads.remove(failed - known)
+            self._watched = self._watched - set(names) | (set(names) - failed if watched else set())
+        self._publish()
+        return places
+
+    async def detach(self, *names: str, forget: bool = False) -> None:
+        """Take them away again; they keep their addresses for the next time unless `forget`."""
+        async with self._lock:
+            await unplug((await self._opened()).hands.ndmz, *map(port_name, names))
+            for name in names:
+                workloads.remove_resolver(name)
+            self._workloads.remove(names, forget=forget)
+            self._watched.difference_update(names)
             await self._guard()
         self._publish()
 
@@ -154,59 +190,33 @@ class Ndmz:
             await asyncio.sleep(LOOK_AGAIN_S)
             return
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._hold_lease())
-            group.create_task(self._watch_rules(there.events))
+            if self._wanted.own4:
+                group.create_task(self._npub4.hold())
+            if self._config.static:
+                group.create_task(self._ends.hold6(self._wake.set))
+            group.create_task(always(there.events.rules_changed, self._wake.set))
+            group.create_task(always(there.events.host_rules_changed, self._wake.set))
             group.create_task(self._watch_adverts(there.events))
             for monitor in there.monitors:
-                group.create_task(self._watch_links(monitor))
+                group.create_task(always(monitor.next, self._wake.set))
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_AGAIN_S):
+                    async with asyncio.timeout_at(self._next_look()):
                         await self._wake.wait()
                 await asyncio.sleep(BURST_S)
                 self._wake.clear()
                 await self._tend()
 
-    async def _watch_links(self, monitor: Monitor) -> None:
-        while True:
-            await monitor.next()
-            self._wake.set()
-
-    async def _watch_rules(self, events: Events) -> None:
-        while True:
-            await events.rules_changed()
-            self._wake.set()
+    def _next_look(self) -> float:
+        latest = asyncio.get_running_loop().time() + LOOK_AGAIN_S
+        due = self._shared.choice.deadline
+        return latest if due is None else min(latest, due)
 
     async def _watch_adverts(self, events: Events) -> None:
         while True:
             for advert in await events.servers():
-                self._take_advert(advert)
-
-    def _take_advert(self, advert: Servers) -> None:
-        if self._offers.take(advert, asyncio.get_running_loop().time()):
-            self._wake.set()
-
-    async def _hold_lease(self) -> None:
-        """Best effort for ever: npub4 may come late, go, or be on a LAN without a server."""
-        mac = self._wanted.mac4
-        while True:
-            try:
-                await keep_lease(
-                    self._spaces,
-                    SPACE,
-                    UPLINK4,
-                    mac,
-                    first=self._lease or load_lease(mac),
-                    on_change=self._take_lease,
-                    avoid=(INSIDE4,),
-                )
-            except CannotError as error:
-                log.debug("no lease kept", extra={"reason": error.message})
-            await asyncio.sleep(0.5)
-
-    async def _take_lease(self, lease: Lease | None) -> None:
-        self._lease = lease
-        self._wake.set()
+                if self._offers.take(advert, asyncio.get_running_loop().time()):
+                    self._wake.set()
 
     # -- look, plan, do
 
@@ -223,14 +233,26 @@ class Ndmz:
         was_open = self._open is not None
         if await self._spaces.ensure(SPACE, role=SPACE) and was_open:
             raise ReplacedError
-        there = await self._opened()
-        await self._look(there.hands)
+        there, bridge = await self._opened(), self._shared.bridge
+        self._facts = await self._shared.look(there.hands, await self._view())
+        self._npub4.ask(self._shared.may_ask)
         await self._guard()
         await set_sysctls(self._spaces, SPACE, settings.SPACE, skip_missing=True)
+        await self._shared.prepare(there.host_nft, there.hands.host, self._allowed)
+        if self._shared.problem:
+            self._problems["ipv4"] = self._shared.problem
         await self._build_links(there.hands)
+        self._npub4.become(self._wanted.mac4_on(self._shared.bridge))
+        if bridge != self._shared.bridge:
+            self._offers = Offers()
         await set_sysctls(self._spaces, SPACE, settings.OPEN, skip_missing=True)
+        await self._shared.forward()
         verdict = await mind_host_firewall(
-            self._spaces, there.host_nft, self._config.host.bridge_nf
+            self._spaces,
+            there.host_nft,
+            self._config.host.bridge_nf,
+            bridge=self._shared.bridge,
+            shared=self._shared.choice.on,
         )
         if verdict.warning and verdict != self._verdict:
             log.warning("foreign firewall", extra={"reason": verdict.warning})
@@ -239,10 +261,19 @@ class Ndmz:
 
     async def _build_links(self, hands: Hands) -> None:
         """Steps first, settings of what is there already after; both only where they differ."""
-        ndmz = {link.name: link for link in await hands.ndmz.links()}
+        view = await self._view()
         host = {link.name: link for link in await hands.host.links()}
-        addresses = await hands.ndmz.addresses()
-        for step in plan_links(self._wanted, host=host, ndmz=ndmz, addresses=addresses):
+        host_addresses = await hands.host.addresses()
+        self._mtu = uplink_mtu(host)
+        steps = plan_links(
+            replace(self._wanted, pair=self._shared.pair),
+            host=host,
+            ndmz=view.links,
+            addresses=view.addresses,
+            host_addresses=host_addresses,
+            routes=view.routes,
+        )
+        for step in steps:
             if isinstance(step, Blocked):
                 self._problems[step.name] = step.reason
                 continue
@@ -251,84 +282,68 @@ class Ndmz:
             if step == SetUp(SPACE, UPLINK6, self._wanted.mac6):
                 with suppress(OSError):  # the kernel asks as well, later
                     await solicit_router(self._spaces, SPACE, UPLINK6, self._wanted.mac6)
+        await undo_traps(hands, view, host, host_addresses, self._wanted.ula)
         for name, values in settings.LINKS.items():
-            if name in ndmz and name not in self._problems:
+            if name in view.links and name not in self._problems:
                 await set_sysctls(self._spaces, SPACE, values, skip_missing=True)
 
-    async def _look(self, hands: Hands) -> None:
-        zos = await hands.host.link(ZOS)
-        self._facts = read_facts(
-            await hands.ndmz.links(),
-            await hands.ndmz.addresses(),
-            await hands.ndmz.routes(),
-            host_addresses=await hands.host.addresses(zos.index) if zos else (),
-        )
+    async def _view(self) -> View:
+        view = (await self._glances.look([SPACE]))[SPACE]
+        if isinstance(view, CannotError):
+            raise view
+        return view
 
     async def _guard(self) -> None:
-        """Load the guard when it should be another one, or is not as we loaded it.
-
-        Without it nothing is forwarded: that comes first, and stays when loading fails.
-        """
-        nft = (await self._opened()).nft
-        text = render(self._make_guard())
-        found = await list_guard(nft)
-        if self._loaded == (text, found):
-            return
-        if self._loaded is not None and self._loaded[1] != found:
-            log.warning("somebody changed the guard, loading it again")
-        if not found:
-            await set_sysctls(self._spaces, SPACE, settings.CLOSED, skip_missing=True)
-        try:
-            await nft.run(text)
-        except NftError as error:
-            await self._load_anew(nft, text, error)
-        if not found:
-            await flush_flows(self._spaces, SPACE)
-        self._loaded = (text, await list_guard(nft))
-
-    async def _load_anew(self, nft: Nft, text: str, refused: NftError) -> None:
-        """Another version's sets or chains are in the way: without forwarding, begin from nothing."""
-        log.warning("cannot change the guard, making it anew", extra={"reason": refused.message})
-        self._loaded = None
-        await set_sysctls(self._spaces, SPACE, settings.CLOSED, skip_missing=True)
-        await nft.run("".join(f"add table {table}\ndelete table {table}\n" for table in TABLES))
-        await nft.run(text)
+        await self._loader.load((await self._opened()).nft, self._make_guard())
 
     def _make_guard(self) -> Guard:
         return Guard(
             inside4=INSIDE4,
             inside6=self._wanted.ula,
-            gateways=self._facts.gateways,
+            gateways=self._facts.gateways | self._facts.relays,
             own=self._facts.own,
             site=self._site,
             allowed=self._allowed,
             dns_gateway=self._config.ndmz.dns == "gateway",
             ports=frozenset(place.guard_port for place in self._workloads),
+            flows_max=self._shared.flows_each(len(tuple(self._workloads))),
+            listens=self._shared.bridge == BR_PUB,
         )
 
     async def _mend_workloads(self, hands: Hands) -> None:
-        for place in self._workloads:
-            if not self._spaces.exists(place.name):
-                self._workloads.remove(place.name)  # gone, and its cable with it
-                workloads.remove_resolver(place.name)
-                continue
-            try:
-                await workloads.plug(hands, place)
-            except CannotError as error:
-                self._problems[place.name] = with_hint(error.message, error.hint)
-            self._write_resolver(place.name)
+        gone = [place.name for place in self._workloads if not self._spaces.exists(place.name)]
+        for name, error in (
+            await self._plug(hands, [*self._workloads], trusted=self._watched)
+        ).items():
+            if isinstance(error, ForeignError):  # somebody has put it in the place of ours
+                gone.append(name)
+            elif name not in gone:
+                self._problems[name] = with_hint(error.message, error.hint)
+        self._workloads.remove(gone)  # and its cable with it
+        for name in gone:
+            workloads.remove_resolver(name)
 
-    def _write_resolver(self, name: str) -> None:
-        try:
-            if not workloads.write_resolver(name, self._servers()):
-                self._problems[f"dns {name}"] = f"resolv.conf of {name} is not ours, left as it is"
-        except OSError as error:
-            self._problems[f"dns {name}"] = f"cannot write {error.filename}: {error.strerror}"
+    async def _plug(
+        self, hands: Hands, places: Sequence[Attachment], *, trusted: Collection[str]
+    ) -> dict[str, CannotError]:
+        """Mend the cables that are not whole; those that cannot be, and why. Into namespaces that are
+        `trusted` it is not looked while the port is as it should be.
+        """
+        near = await self._view()
+        cables = [workloads.cable_of(place, self._mtu) for place in places]
+        doubted = [c for c in cables if c.workload not in trusted or not is_plugged(c, near.links)]
+        far = await self._glances.look([cable.workload for cable in doubted], kind="veth")
+        failed = await mend(self._spaces, hands.ndmz, doubted, near=near, far=far)
+        resolver = render_resolv_conf(self._servers())
+        for place in places:
+            lacks = "" if place.name in failed else workloads.keep_resolver(place.name, resolver)
+            if lacks:
+                self._problems[f"dns {place.name}"] = lacks
+        return failed
 
     def _servers(self) -> tuple[IPAddress, ...]:
         now = asyncio.get_running_loop().time()
-        offered: list[IPAddress] = [*self._lease.dns] if self._lease else []
-        offered += self._offers.current(now)
+        offered = [*(self._npub4.servers or self._shared.servers), *self._offers.current(now)]
         config = self._config.ndmz
         return choose_dns(config.servers, offered, self._facts, gateway=config.dns == "gateway")
 
@@ -342,7 +357,8 @@ class Ndmz:
 
     async def _close(self) -> None:
         async with self._lock:  # not under the hands of an `attach`
-            there, self._open, self._loaded = self._open, None, None
+            there, self._open = self._open, None
+            self._loader.forget()
             if there is not None:
                 await there.closing.aclose()
 
@@ -361,39 +377,19 @@ class Ndmz:
             self._on_change(status)
 
     def _make_status(self) -> NdmzStatus:
-        facts, works = self._facts, self._loaded is not None and "ndmz" not in self._problems
-        ready4, ready6 = works and facts.ready4, works and facts.ready6
-        required = self._config.ndmz.ipv6 == "required"
-        ready = ready6 if required else ready4 or ready6
-        lacks = self._lacks(ready4=ready4, ready6=ready6)
-        return NdmzStatus(
-            ready=ready,
-            ready4=ready4,
-            ready6=ready6,
-            addresses=[str(address) for address in (*facts.usable4, *facts.usable6)],
-            gateways=sorted(map(str, facts.gateways)),
-            own=sorted(map(str, facts.own)),
-            site=sorted(map(str, self._site)),
-            exceptions=sorted(map(str, self._allowed)),
-            dns=[str(server) for server in self._servers()],
-            workloads=[Workload(w.name, str(w.ip4.ip), str(w.ip6.ip)) for w in self._workloads],
-            bridge_nf=self._verdict.said,
-            lacks=lacks if ready else [],
-            reasons=self._reasons([] if ready else lacks),
+        return make_status(
+            Findings(
+                facts=self._facts,
+                mtu=self._mtu,
+                guarded=self._loader.loaded,
+                ipv6=self._config.ndmz.ipv6,
+                sharing=self._shared.choice,
+                pair=self._shared.pair,
+                verdict=self._verdict,
+                problems=self._problems,
+                site=self._site,
+                allowed=self._allowed,
+                servers=self._servers(),
+                workloads=self._workloads,
+            )
         )
-
-    def _reasons(self, lacks: list[str]) -> list[str]:
-        warning = [self._verdict.warning] if self._verdict.warning else []
-        return [*self._problems.values(), *lacks, *warning]
-
-    def _lacks(self, *, ready4: bool, ready6: bool) -> list[str]:
-        """The families that are not there, and why."""
-        if "ndmz" in self._problems:  # all else follows from it
-            return []
-        lacks = []
-        if not ready4:
-            lacks.append("no IPv4: no lease" if not self._facts.usable4 else "no IPv4 gateway")
-        if not ready6 and self._config.ndmz.ipv6 != "off":
-            why = "no router advertisement with a prefix"
-            lacks.append(f"no IPv6: {why}" if not self._facts.usable6 else "no IPv6 gateway")
-        return lacks

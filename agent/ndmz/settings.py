@@ -4,7 +4,9 @@
 """
 
 from agent.ndmz.firewall import KEYS as BRIDGE_NF
-from agent.ndmz.guard import BRIDGE_END, INSIDE, UPLINK4, UPLINK6
+from agent.ndmz.guard import BRIDGE_END, INSIDE, SHARED4, UPLINK4, UPLINK6
+from agent.ndmz.host_guard import UPLINK
+from agent.ndmz.pair import FAR
 
 FORWARD4, FORWARD6 = "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"
 CLOSED = {FORWARD4: "0", FORWARD6: "0"}
@@ -61,10 +63,18 @@ SPACE = {
 LINKS = {
     UPLINK4: _ipv6(UPLINK4, _NO_IPV6),
     UPLINK6: _ipv6(UPLINK6, _BY_ROUTER),
+    SHARED4: _ipv6(SHARED4, _NO_IPV6),
     # addr_gen_mode 1: no link-local address of its own beside fe80::1
     INSIDE: _ipv6(INSIDE, {"disable_ipv6": "0", "addr_gen_mode": "1", "accept_dad": "0", **_DEAF}),
     BRIDGE_END: _ipv6(BRIDGE_END, _NO_IPV6),
 }
+
+# On the host, when ndmz shares its IPv4; with its rules loaded. By link: `all` would make a router
+# of every link that the host has.
+FORWARD_ALL = "net/ipv4/ip_forward"
+FORWARD_ZOS = f"net/ipv4/conf/{UPLINK}/forwarding"
+HOST_END = {**_ipv6(FAR, _NO_IPV6), **_ipv4(FAR, {**_ROUTER4, "forwarding": "1"})}
+FLOWS_TABLE = "net/netfilter/nf_conntrack_max"
 
 
 def port(name: str) -> dict[str, str]:

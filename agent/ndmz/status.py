@@ -13,14 +13,27 @@ class Workload(msgspec.Struct, frozen=True):
     ip6: str
 
 
+class Carrier(msgspec.Struct, frozen=True):
+    """Which NIC carries ndmz; `nic` is empty when it is that of `zos`."""
+
+    nic: str = ""
+    reason: str = ""
+
+
 class NdmzStatus(msgspec.Struct, frozen=True, kw_only=True):
     # What the config asks for is there: with `ndmz.ipv6: required`, IPv6 too.
     ready: bool = False
     # An address, a default gateway and a loaded guard, per family.
     ready4: bool = False
     ready6: bool = False
+    # Of its uplinks and of what is behind it.
+    mtu: int = 0
     addresses: list[str] = []
     gateways: list[str] = []
+    # Where IPv4 comes from; the host's addresses, where workloads leave by those; and the cable's.
+    ipv4: str = ""
+    lent: list[str] = []
+    pair: str = ""
     # Closed: the prefixes that the uplink holds an address of, and the site's outside addresses.
     own: list[str] = []
     site: list[str] = []

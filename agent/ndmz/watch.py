@@ -1,7 +1,7 @@
-"""What nobody else tells: that somebody touched the nftables rules of ndmz, and DNS servers in RAs.
+"""What nobody else tells: that somebody touched nftables rules, and DNS servers in RAs.
 
     events = await Events.open(spaces, "ndmz")
-    await events.rules_changed()          # again and again
+    await events.rules_changed()          # again and again; `host_rules_changed` on the host
     servers = await events.servers()      # again and again
     events.close()
 
@@ -11,9 +11,11 @@ Both are netlink multicast. An overflow is an event as well: the caller looks ag
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 from agent.ndmz.rdnss import GROUP, Servers, decode_servers
-from netns.spaces import Spaces
+from netns.spaces import HOST, Spaces
 
 _NETLINK_NETFILTER = 12
 _NFNLGRP_NFTABLES = 7
@@ -23,23 +25,35 @@ _FLUSH_FLOWS = struct.pack("=IHHIIBBH", 20, 1 << 8 | 2, 5, 0, 0, 0, 0, 0)
 
 
 class Events:
-    def __init__(self, rules: socket.socket, adverts: socket.socket) -> None:
-        self._rules, self._adverts = rules, adverts
+    def __init__(self, rules: socket.socket, host: socket.socket, adverts: socket.socket) -> None:
+        self._rules, self._host, self._adverts = rules, host, adverts
 
     @classmethod
     async def open(cls, spaces: Spaces, space: str) -> "Events":
         rules = await spaces.run(space, _listen, _NETLINK_NETFILTER, _NFNLGRP_NFTABLES)
-        return cls(rules, await spaces.run(space, _listen, 0, GROUP))
+        host = await spaces.run(HOST, _listen, _NETLINK_NETFILTER, _NFNLGRP_NFTABLES)
+        return cls(rules, host, await spaces.run(space, _listen, 0, GROUP))
 
     async def rules_changed(self) -> None:
         await _receive(self._rules)
+
+    async def host_rules_changed(self) -> None:
+        await _receive(self._host)
 
     async def servers(self) -> list[Servers]:
         return decode_servers(await _receive(self._adverts))
 
     def close(self) -> None:
         self._rules.close()
+        self._host.close()
         self._adverts.close()
+
+
+async def always(event: Callable[[], Awaitable[object]], then: Callable[[], None]) -> NoReturn:
+    """After each event that comes, for ever."""
+    while True:
+        await event()
+        then()
 
 
 async def flush_flows(spaces: Spaces, space: str) -> None:

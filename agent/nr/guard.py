@@ -4,6 +4,7 @@ Loading it again is flush and add in one transaction; base chains are never dele
 deletion and creation packets would pass. Forwarding is closed but for: overlay to overlay on a
 transit member (who may send what is checked by WireGuard's keys), workloads to the overlay and
 back, workloads out by `public` and the answers. From `public` comes nothing but answers and pings.
+TCP is told on its way how large its segments may be where it leaves.
 """
 
 from agent.nr.plan import Names
@@ -25,8 +26,7 @@ add chain inet {t} outward {{ type nat hook postrouting priority 100 ; policy ac
 flush chain inet {t} through
 flush chain inet {t} inward
 flush chain inet {t} outward
-add rule inet {t} through iifname "{w}" oifname "{b}" accept
-add rule inet {t} through iifname "{b}" oifname "{w}" accept
+add rule inet {t} through tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 add rule inet {t} through iifname "{b}" oifname "{public}" accept
 add rule inet {t} through iifname "{public}" oifname "{b}" ct state established,related accept
 add rule inet {t} inward iifname "{public}" ct state established,related accept
@@ -34,12 +34,18 @@ add rule inet {t} inward iifname "{public}" icmp type echo-request accept
 add rule inet {t} inward iifname "{public}" icmpv6 type {{ echo-request, nd-neighbor-solicit, nd-neighbor-advert }} accept
 add rule inet {t} inward iifname "{public}" drop"""
 
+_OVERLAY = """
+add rule inet {t} through iifname "{w}" oifname "{b}" accept
+add rule inet {t} through iifname "{b}" oifname "{w}" accept"""
+
 _TRANSIT = """
 add rule inet {t} through iifname "{w}" oifname "{w}" accept"""
 
 
 def render(names: Names, *, transit: bool) -> str:
-    text = _TEXT + _MASQUERADE + (_TRANSIT if transit else "")
+    text = _TEXT + _MASQUERADE
+    if names.device:
+        text += _OVERLAY + (_TRANSIT if transit else "")
     return text.format(t=TABLE, w=names.device, b=names.bridge, public=PUBLIC) + "\n"
 
 

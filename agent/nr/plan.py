@@ -10,9 +10,12 @@ In `n-<id>`: `w-<id>` holds the overlay addresses and the routes to the network'
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import TypeVar
 
+from agent.ndmz.cable import Cable
+from agent.ndmz.workload import port_name
+from agent.nr.local import Attached, Local, first_address
 from netns.values import Address, IPInterface, IPNetwork, Link, Protocol, Route
 from protocol.ids import short_id
 from protocol.messages import Settings
@@ -28,7 +31,9 @@ BRIDGE_ROLE = "bridge"
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the parts of a network's resource are called on every node."""
+    """What the parts of a network's resource are called on every node; one that was made by hand
+    has no device.
+    """
 
     space: str
     bridge: str
@@ -119,10 +124,40 @@ def plan_resource(
     return Resource(
         names=Names.of(network),
         addresses=addresses,
-        gateways=frozenset(_first_address(prefix) for prefix in own),
+        gateways=frozenset(first_address(prefix) for prefix in own),
         routes=frozenset(wanted - connected - own),
         mtu=overlay_mtu(uplink_mtu, settings.mtu),
         transit=not {"transit", "hub"}.isdisjoint(membership.roles),
+    )
+
+
+def plan_local(local: Local, *, mtu: int) -> Resource:
+    """One that was made by hand: no overlay."""
+    return Resource(
+        names=Names(local.space, local.bridge, ""),
+        addresses=frozenset(),
+        gateways=frozenset(local.gateways),
+        routes=frozenset(),
+        mtu=mtu,
+        transit=False,
+    )
+
+
+def cable_of(local: Local, workload: Attached, *, mac: str, mtu: int) -> Cable:
+    """Workloads of one resource may speak to each other."""
+    lengths = {prefix.version: prefix.prefixlen for prefix in local.ranges}
+    addresses = [ip_address(text) for text in workload.addresses]
+    return Cable(
+        space=local.space,
+        bridge=local.bridge,
+        port=port_name(workload.namespace),
+        isolated=False,
+        workload=workload.namespace,
+        link=workload.link,
+        mac=mac,
+        interfaces=tuple(ip_interface((a, lengths[a.version])) for a in addresses),
+        gateways=tuple(gateway.ip for gateway in local.gateways),
+        mtu=mtu,
     )
 
 
@@ -130,9 +165,10 @@ def diff(want: Resource, seen: Seen) -> list[Step]:
     """The device is not made here: it is a process's, or the kernel's."""
     steps: list[Step] = []
     device, bridge = want.names.device, want.names.bridge
+    parts = [(link, a) for link, a in ((device, want.addresses), (bridge, want.gateways)) if link]
     if bridge not in seen.links:
         steps.append(AddBridge(bridge))
-    for link, addresses in ((device, want.addresses), (bridge, want.gateways)):
+    for link, addresses in parts:
         known = seen.links.get(link)
         if known is None or known.mtu != want.mtu:
             steps.append(SetMtu(link, want.mtu))
@@ -143,7 +179,7 @@ def diff(want: Resource, seen: Seen) -> list[Step]:
     routes = _routes(seen, device)
     steps += [AddRoute(device, r) for r in _ordered(want.routes - routes)]
     steps += [DeleteRoute(device, r) for r in _ordered(routes - want.routes)]
-    for link, addresses in ((device, want.addresses), (bridge, want.gateways)):
+    for link, addresses in parts:
         extra = _addresses(seen, link) - addresses
         steps += [DeleteAddress(link, a) for a in _ordered(extra)]
     return steps
@@ -157,11 +193,6 @@ def _readable(packed: Iterable[bytes]) -> Iterable[IPNetwork]:
             continue
         if prefix.prefixlen:  # the default route is ndmz's
             yield prefix
-
-
-def _first_address(prefix: IPNetwork) -> IPInterface:
-    first = int(prefix.network_address) + (1 if prefix.prefixlen < prefix.max_prefixlen else 0)
-    return ip_interface((first, prefix.prefixlen))
 
 
 def _addresses(seen: Seen, link: str) -> set[IPInterface]:

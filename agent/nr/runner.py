@@ -10,28 +10,13 @@ import logging
 from dataclasses import dataclass
 
 from agent.nr import guard
-from agent.nr.plan import (
-    BRIDGE_ROLE,
-    AddAddress,
-    AddBridge,
-    AddRoute,
-    DeleteAddress,
-    DeleteRoute,
-    Names,
-    Resource,
-    Seen,
-    SetMtu,
-    SetUp,
-    Step,
-    diff,
-)
+from agent.nr.apply import apply
+from agent.nr.plan import Names, Resource, Seen, diff
 from netns.netlink import Netlink
 from netns.nft import Nft, NftError
 from netns.spaces import HOST, Spaces
 from netns.sysctl import set_sysctls
-from netns.values import Link
 from netns.wireguard.backend import WireGuardBackend
-from runtime.failure import CannotError
 
 log = logging.getLogger(__name__)
 
@@ -47,24 +32,22 @@ class Made:
 
 
 class ResourceRunner:
-    def __init__(
-        self, spaces: Spaces, backend: WireGuardBackend, network: str, *, underlay: str = HOST
-    ) -> None:
+    def __init__(self, spaces: Spaces, backend: WireGuardBackend, network: str) -> None:
         self.names = Names.of(network)
-        self._spaces, self._backend, self._underlay = spaces, backend, underlay
+        self._spaces, self._backend = spaces, backend
         self._netlink: Netlink | None = None
         self._guarded: tuple[str, str] | None = None  # what we loaded, and how nft lists it
         self._new_space = self._new_device = False  # and nobody was told yet
 
-    async def ensure(self, want: Resource) -> Made:
-        """Raises CannotError; what was achieved stays, and the next call goes on from there."""
+    async def ensure(self, want: Resource, *, underlay: str = HOST) -> Made:
+        """`underlay`: where the UDP socket is. Raises CannotError; what was achieved stays, and the next call goes on from there."""
         self._new_space |= await self._enter()
         await self._guard(want)
         self._new_device |= await self._backend.ensure(
-            self.names.device, underlay=self._underlay, space=self.names.space
+            self.names.device, underlay=underlay, space=self.names.space
         )
-        for step in diff(want, await self._observe()):
-            await self._apply(step)
+        seen = await self._observe()
+        await apply(self._open(), diff(want, seen), seen.links)
         await set_sysctls(
             self._spaces,
             self.names.space,
@@ -111,30 +94,6 @@ class ResourceRunner:
         netlink = self._open()
         links = {link.name: link for link in await netlink.links()}
         return Seen(links, tuple(await netlink.addresses()), tuple(await netlink.routes()))
-
-    async def _apply(self, step: Step) -> None:
-        netlink = self._open()
-        match step:
-            case AddBridge(name):
-                await netlink.add_bridge(name, role=BRIDGE_ROLE)
-            case SetMtu(link, mtu):
-                await netlink.set_link(await self._index(link), mtu=mtu)
-            case SetUp(link):
-                await netlink.set_link(await self._index(link), up=True)
-            case AddAddress(link, interface):
-                await netlink.replace_address(await self._index(link), interface, nodad=True)
-            case DeleteAddress(link, interface):
-                await netlink.delete_address(await self._index(link), interface)
-            case AddRoute(link, destination):
-                await netlink.replace_route(destination, link=await self._index(link))
-            case DeleteRoute(link, destination):
-                await netlink.delete_route(destination, link=await self._index(link))
-
-    async def _index(self, name: str) -> int:
-        link: Link | None = await self._open().link(name)
-        if link is None:
-            raise CannotError(f"cannot set up {name} in {self.names.space}: it is gone")
-        return link.index
 
     def _open(self) -> Netlink:
         if self._netlink is None:

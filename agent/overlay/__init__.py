@@ -2,6 +2,7 @@
 
 netmap   (pure) the members of a network by revision, as the controller tells them
 verify   (pure) which of them are believed, and what each may carry
+newest   (pure) that no certificate takes the place of a newer one
 peers    (pure) the WireGuard peers that follow: direct or through a transit, who begins
 kick     (pure) the start of one pair, until the first handshake
 echo     (pure) ICMP echo packets, and when to send one to whom

@@ -1,9 +1,12 @@
 """What survives a reboot of each network, in STATE/networks/<id>/.
 
-netmap.json      the signed memberships and state as they came, verified again when they are read
+netmap.json      the signed memberships and state as they came, verified again when they are read, and
+                 the newest certificates of those that are gone: no older ones are believed
+highest.json     the highest incarnation and epoch that were kept: an older netmap is not believed
 endpoints.json   where peers were last heard from: unsigned hints, worth 13 s to a rebooted node
 
-The netmap is on the disk before its revision is acknowledged.
+The netmap is on the disk before its revision is acknowledged, and before what it has reached: after
+a crash between them the netmap is the newer one, which is believed.
 """
 
 import base64
@@ -28,9 +31,15 @@ class _Learnt(msgspec.Struct, frozen=True):
     endpoints: dict[str, str]  # base64 of the WireGuard key, as `wg` prints it
 
 
+class _Highest(msgspec.Struct, frozen=True):
+    incarnation: int
+    epoch: int
+
+
 class Cache:
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory or paths.STATE / "networks"
+        self._highest: dict[str, tuple[int, int]] = {}
         self.damaged: dict[str, files.DamagedFileError] = {}  # by network, as `networks` found it
 
     def names(self) -> list[str]:
@@ -51,8 +60,23 @@ class Cache:
             ):
                 yield kept
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: Kept, reached: tuple[int, int] = (0, 0)) -> None:
+        """`reached`: the incarnation and epoch of its state."""
         files.store(self._directory / kept.network / "netmap.json", kept)
+        if reached > self.highest(kept.network):
+            files.store(self._directory / kept.network / "highest.json", _Highest(*reached))
+            self._highest[kept.network] = reached
+
+    def highest(self, network: str) -> tuple[int, int]:
+        """The highest (incarnation, epoch) that was ever kept of `network`."""
+        if network not in self._highest:
+            try:
+                kept = files.load(self._directory / network / "highest.json", _Highest)
+            except files.DamagedFileError as error:
+                log.error(error.message)  # noqa: TRY400  # a sentence for people
+                kept = None
+            self._highest[network] = (kept.incarnation, kept.epoch) if kept else (0, 0)
+        return self._highest[network]
 
     def learnt(self, network: str) -> dict[bytes, Endpoint]:
         """By WireGuard key. They are hints: what cannot be read is left out."""
@@ -76,7 +100,8 @@ class Cache:
         files.store(self._directory / network / "endpoints.json", _Learnt(endpoints))
 
     def forget(self, network: str) -> None:
-        for name in ("netmap.json", "endpoints.json"):
+        self._highest.pop(network, None)
+        for name in ("netmap.json", "highest.json", "endpoints.json"):
             (self._directory / network / name).unlink(missing_ok=True)
         with suppress(OSError):  # the key is still there
             (self._directory / network).rmdir()

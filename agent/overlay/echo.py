@@ -80,10 +80,8 @@ class Asker:
         self.contacts = {a: known.get(a) or Contact(now) for a in addresses}
 
     def hurry(self, now: float) -> None:
-        """The device is new: ask all of them again, quickly."""
-        for contact in self.contacts.values():
-            contact.next_at, contact.pause = now, FIRST_PAUSE
-            contact.open.clear()
+        """The device is new, or the node is elsewhere: begin anew with all of them."""
+        self.contacts = {address: Contact(now) for address in self.contacts}
 
     @property
     def deadline(self) -> float | None:

@@ -9,7 +9,11 @@ from protocol.signed import Signed
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """One network as the controller told it last."""
+    """One network as the controller told it last.
+
+    `newest`: certificates that stand in no row any more, and no older one of their nodes is to be
+    believed. Rows without a revision are to be asked for again; they may be from before a restore.
+    """
 
     network: str
     root: Key32
@@ -19,6 +23,7 @@ class Kept(msgspec.Struct, frozen=True):
     state: Signed
     revision: int = 0
     rows: tuple[Row, ...] = ()
+    newest: tuple[Signed, ...] = ()
 
     @property
     def trust(self) -> Trust:

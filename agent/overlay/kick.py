@@ -10,7 +10,7 @@
 Two ends that both begin drop each other's answers for 5 to 15 seconds, and an initiation that
 comes before the other end knows us bars us for 5 seconds. So one end begins, and sets the peer anew
 each time it has waited in vain: a new peer has forgotten the five seconds. The other end waits to
-be spoken to; it speaks itself after 3 s (1 s when it boots from its cache), once, without kicks:
+be spoken to; it speaks itself after 3 s (0.5 s when it boots from its cache), once, without kicks:
 the beginner may have lost it, or be behind something that lets nothing in.
 """
 
@@ -22,7 +22,7 @@ FIRST_KICK = 0.15  # seconds
 GROWTH = 1.6
 LAST_KICK = 3.0
 FOLLOWER_WAIT = 3.0
-FOLLOWER_WAIT_AT_BOOT = 1.0
+FOLLOWER_WAIT_AT_BOOT = 0.5
 KEEPALIVE = 25
 KICKS_PER_ENDPOINT = 3
 PROOF_WAIT = 5.0
@@ -48,12 +48,15 @@ class Kick:
         endpoints: tuple[Endpoint, ...],
         *,
         initiator: bool,
+        last: Endpoint | None = None,
         settled: bool = False,
         from_cache: bool = False,
         now: float,
     ) -> None:
-        """`settled`: the device has a session with it that we found (we were restarted)."""
-        self._endpoints = endpoints
+        """`last`: where to try when `endpoints` fail. `settled`: the device has a session with it
+        that we found (we were restarted).
+        """
+        self._endpoints, self._last = endpoints, last
         self.initiator = initiator
         self._pause = FIRST_KICK
         self._kicks = 0
@@ -71,20 +74,34 @@ class Kick:
     phase: Phase
     deadline: float | None
 
-    def move(self, endpoints: tuple[Endpoint, ...], now: float) -> Do | None:
-        """The hints have changed. A beginner whose endpoint is no longer among them takes the
+    def move(
+        self, endpoints: tuple[Endpoint, ...], now: float, *, last: Endpoint | None = None
+    ) -> Do | None:
+        """The hints may have changed. A beginner whose endpoint is not among the new ones takes the
         first; a session stays, WireGuard itself begins anew if the old place is dead.
         """
-        self._endpoints = endpoints
+        stays = self.endpoint in endpoints or endpoints == self._endpoints
+        self._endpoints, self._last = endpoints, last
         if self.phase is Phase.WAITING and self.deadline is None and endpoints:
             self.deadline = now  # the time to ask had come, and there was nobody to ask
-        if not self.initiator or not endpoints or self.endpoint in endpoints:
+        if not self.initiator or not endpoints or stays:
             return None
         self.endpoint = endpoints[0]
         if self.phase is Phase.KICKING:
             self._pause, self.deadline = FIRST_KICK, now + FIRST_KICK
             return Do.RESET
         return Do.SET
+
+    def restart(self, now: float) -> Do | None:
+        """We are elsewhere: a session's way is of no use any more. A beginner begins anew; the other
+        end only has to say something, and is followed.
+        """
+        if not self.initiator or not self._endpoints:
+            return None
+        self.phase, self._kicks, self._proved_again = Phase.KICKING, 0, False
+        self.endpoint = self._endpoints[0]
+        self._pause, self.deadline = FIRST_KICK, now + FIRST_KICK
+        return Do.RESET
 
     def wake(self, stat: PeerStat, now: float) -> Do | None:
         """Time has passed; `stat` is what the device says of the peer now."""
@@ -114,7 +131,8 @@ class Kick:
             return None
         self._kicks += 1
         turn = self._kicks // KICKS_PER_ENDPOINT
-        self.endpoint = self._endpoints[turn % len(self._endpoints)]
+        places = self._endpoints if self._last is None else (*self._endpoints, self._last)
+        self.endpoint = places[turn % len(places)]
         self._pause = min(self._pause * GROWTH, LAST_KICK)
         self.deadline = now + self._pause
         return Do.RESET

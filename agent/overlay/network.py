@@ -24,7 +24,7 @@ from agent.overlay.peering import DeviceGoneError, Peering, PortTakenError
 from agent.overlay.peers import Here, Plan, plan_peers
 from agent.overlay.reach import Reach
 from agent.overlay.verify import Verified
-from netns.spaces import HOST, Spaces
+from netns.spaces import Spaces
 from netns.values import IPAddress
 from netns.wireguard.backend import WireGuardBackend
 from netns.wireguard.device import DeviceError, Endpoint
@@ -38,6 +38,7 @@ UNSETTLED = 0.5  # while a pair has not started
 RETRY_FIRST, RETRY_LAST = 0.5, 10.0
 LEARN_EACH = 30.0
 ATTACH_RETRY = 2.0
+PATIENCE = 2.0  # with rows that a signer signed who has just left the keyset: new ones are coming
 
 
 class Behind(Protocol):
@@ -60,7 +61,6 @@ class Surface:
     elapsed: Callable[[], float]  # seconds since boot
     now_ms: Callable[[], int | None] = lambda: None
     behind: Behind | None = None
-    underlay: str = HOST
 
 
 class Network:
@@ -83,16 +83,16 @@ class Network:
         self.plan: Plan | None = None
         self.resource: Resource | None = None
         self.withdrawn = ""  # why nobody would believe us
+        self.ending_ms: int | None = None  # until our membership ends, when that is soon
         self.problem: CannotError | None = None
         self.attached = False
         self.overlay_at: float | None = None
         self.before: frozenset[IPAddress] = frozenset()  # of those in the network before us
         self._doubted = False  # there was somebody, and nobody was believed
         self.first_ping_at: float | None = None
+        self.answers_since: dict[IPAddress, float] = {}
         self._surface = surface
-        self._runner = ResourceRunner(
-            surface.spaces, surface.backend, belief.network, underlay=surface.underlay
-        )
+        self._runner = ResourceRunner(surface.spaces, surface.backend, belief.network)
         self._changed = asyncio.Event()
         self._there = asyncio.Event()  # the namespace is
         self._apart = asyncio.Event()  # to be put behind ndmz
@@ -101,6 +101,8 @@ class Network:
         self._elsewhere = asyncio.Event()  # the namespace is another one now
         self._loop = asyncio.get_running_loop()
         self._ensured_at = float("-inf")
+        self._hurry = False  # to ask all peers anew
+        self._patient_until = float("-inf")
         self._stored, self._stored_at = dict(self.peering.learnt), float("-inf")
         self._forgotten = False
 
@@ -113,6 +115,17 @@ class Network:
         """`belief` or `surroundings` say something else now."""
         self._ensured_at = float("-inf")
         self._changed.set()
+
+    def restart(self) -> None:
+        """The node is elsewhere: peers learn of it by what we say, at once."""
+        self.peering.restart()
+        self._hurry = True
+        self.told()
+
+    def trusted(self) -> None:
+        """`belief` has a newer keyset: what it does not cover any more is signed anew right now."""
+        self._patient_until = self._loop.time() + PATIENCE
+        self.told()
 
     async def keep(self) -> None:
         try:
@@ -157,7 +170,9 @@ class Network:
 
     async def _tend(self) -> float:
         """Everything as it should be; returns after how many seconds to come again."""
-        if self._loop.time() - self._ensured_at >= LOOK_EACH or self.plan is None:
+        now = self._loop.time()
+        patient = now < self._patient_until and not self.belief.whole
+        if self.plan is None or (now - self._ensured_at >= LOOK_EACH and not patient):
             await self._ensure()
             self.plan = self._plan_peers()
         key = self._surface.keys.of(self.belief.network)
@@ -170,10 +185,13 @@ class Network:
             port = self._surface.keys.next_port(self.belief.network)
             log.warning("port taken, next one", extra={"was": key.port, "now": port})
             return 0.0
+        if self._hurry:  # now that the device can send
+            self._aim(hurry=True)
+            self._hurry = False
         self._mark_overlay()
         self._learn()
         if next_at is None:
-            return LOOK_EACH
+            return UNSETTLED if patient else LOOK_EACH
         return min(max(next_at - self._loop.time(), 0.0), UNSETTLED)
 
     async def _ensure(self) -> None:
@@ -184,7 +202,7 @@ class Network:
             belief.settings,
             uplink_mtu=self.surroundings.mtu,
         )
-        made = await self._runner.ensure(want)
+        made = await self._runner.ensure(want, underlay=self.surroundings.space)
         self.resource, self._ensured_at = want, self._loop.time()
         if made.space:
             self._elsewhere.set()
@@ -194,14 +212,16 @@ class Network:
             log.info("WireGuard device made", extra={"device": self.names.device})
             # peers of a device that died still send into the old session: do not wait for them
             self.peering.renew(from_cache=self.from_cache or self.overlay_at is not None)
-            self._aim(hurry=True)
+            self._hurry = True
         self._there.set()
         self._made.set()
 
     def _plan_peers(self) -> Plan:
         """The peers that follow from what we believe; none when nobody believes us."""
+        now_ms = self._surface.now_ms()
+        self.ending_ms = self.belief.ending(now_ms)
         try:
-            verified = self.belief.members(self._surface.now_ms())
+            verified = self.belief.members(now_ms)
             self.withdrawn = ""
         except StatementError as error:
             if str(error) != self.withdrawn:
@@ -212,11 +232,9 @@ class Network:
             self.withdrawn, self.verified = str(error), None
             self._aim()
             return Plan({}, {})
-        if self.verified is None or verified.refusals != self.verified.refusals:
-            for refusal in verified.refusals:
-                log.warning(
-                    "member refused", extra={"member": refusal.name, "reason": refusal.reason}
-                )
+        known = self.verified.refusals if self.verified is not None else ()
+        for refusal in (r for r in verified.refusals if r not in known):
+            log.warning("member refused", extra={"member": refusal.name, "reason": refusal.reason})
         key = self._surface.keys.of(self.belief.network)
         around = self.surroundings
         here = Here(
@@ -276,7 +294,10 @@ class Network:
         while True:
             await self._made.wait()
             self._made.clear()
-            await self._surface.backend.ended(self.names.device)
+            try:
+                await self._surface.backend.ended(self.names.device)
+            except CannotError as error:  # `tend` will say so
+                log.debug("device not looked at", extra={"reason": error.message})
             self._made.clear()
             log.warning("WireGuard device died", extra={"device": self.names.device})
             self.told()
@@ -305,8 +326,9 @@ class Network:
             self.reach.aim([a for m in members for a in m.addresses], hurry=hurry)
 
     def _answered(self, address: IPAddress) -> None:
+        self.answers_since[address] = now = self._surface.elapsed()
         if self.first_ping_at is None and address in self.before:
-            self.first_ping_at = self._surface.elapsed()
+            self.first_ping_at = now
         log.info("peer answers", extra={"network": self.belief.network, "peer": address})
         self._changed.set()  # see, and keep, where it answered from
 

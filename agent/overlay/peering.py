@@ -22,6 +22,7 @@ from netns.wireguard.device import (
     Op,
     Peer,
     PeerStat,
+    Place,
     Reading,
     Reset,
     Upsert,
@@ -33,6 +34,7 @@ from netns.wireguard.device import (
 log = logging.getLogger(__name__)
 
 _NEVER = PeerStat()
+_Step = Upsert | Reset | Place
 
 
 class DeviceGoneError(Exception):
@@ -48,6 +50,7 @@ class Peering:
         self._backend, self._device = backend, device
         self._kicks: dict[bytes, Kick] = {}
         self._from_cache = False
+        self._elsewhere = False
         self.reading: Reading | None = None
         self.learnt: dict[bytes, Endpoint] = {}
 
@@ -56,6 +59,12 @@ class Peering:
         self._kicks.clear()
         self._from_cache = from_cache
         self.reading = None
+
+    def restart(self) -> None:
+        """The node is elsewhere: pairs that it begins begin anew at the next `tend`, and of the others
+        the device forgets from which address it answered: wireguard-go goes on for 15 s.
+        """
+        self._elsewhere = True
 
     async def tend(self, plan: Plan, key: WireGuardKey, now: float) -> float | None:
         """Look, repair, kick; returns when to come again at the latest (None: no hurry).
@@ -74,7 +83,7 @@ class Peering:
         validate(want)
         # a peer that is stepped gets all of its values with the step, and only once: two requests
         # are two initiations in a moment, the second forgets the first and is dropped as a flood
-        stepped = {step.peer.key for step in steps}
+        stepped = {step.peer.key for step in steps if not isinstance(step, Place)}
         repairs = diff(reading.device, keep_roamed(reading.device, want))
         ops = [*(op for op in repairs if _key_of(op) not in stepped), *steps]
         if ops:
@@ -89,17 +98,23 @@ class Peering:
                 raise PortTakenError from error
             raise
 
-    def _steer(self, plan: Plan, reading: Reading, now: float) -> list[Upsert | Reset]:
+    def _steer(self, plan: Plan, reading: Reading, now: float) -> list[_Step]:
         """Start pairs that are new, move those whose hints changed, kick those that are due."""
         for key in self._kicks.keys() - plan.peers.keys():
             del self._kicks[key]
-        steps: list[Upsert | Reset] = []
+        steps: list[_Step] = []
         for key, peer in plan.peers.items():
             kick = self._kicks.get(key)
             if kick is None or kick.initiator != peer.initiator:
                 self._kicks[key] = self._start(peer, reading, now)
+                steps += self._place_again(peer, reading)
                 continue
-            do = kick.move(peer.endpoints, now) or kick.wake(reading.stats.get(key, _NEVER), now)
+            do = kick.move(peer.endpoints, now, last=peer.last)
+            do = do or kick.wake(reading.stats.get(key, _NEVER), now)
+            if self._elsewhere:
+                do = kick.restart(now) or do
+                if do is None:
+                    steps += self._place_again(peer, reading)
             match do:
                 case Do.RESET:
                     steps.append(Reset(self._peer(peer)))
@@ -107,6 +122,7 @@ class Peering:
                     steps.append(Upsert(self._peer(peer)))
                 case None:
                     pass
+        self._elsewhere = False
         return steps
 
     def _start(self, peer: PeerPlan, reading: Reading, now: float) -> Kick:
@@ -114,10 +130,20 @@ class Peering:
         return Kick(
             peer.endpoints,
             initiator=peer.initiator,
+            last=peer.last,
             settled=known.handshake is not None,
             from_cache=self._from_cache,
             now=now,
         )
+
+    def _place_again(self, peer: PeerPlan, reading: Reading) -> list[Place]:
+        """To be told where a peer is makes a device choose its own address anew; that of a device that
+        we found may have gone while we were away.
+        """
+        known = reading.device.peers.get(peer.key)
+        if known is None or known.endpoint is None:
+            return []
+        return [Place(peer.key, known.endpoint)]
 
     def _peer(self, peer: PeerPlan) -> Peer:
         kick = self._kicks[peer.key]

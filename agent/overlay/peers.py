@@ -5,7 +5,7 @@
     plan.paths      # for every member: Direct, Through(transit) or NoPath
 
 A pair has a direct path when one end has an endpoint in a family that the other can send to. Else
-the transit that the signed state lists for both of them carries it. Of a pair one end begins: the
+the transit that both their certificates name carries it. Of a pair one end begins: the
 hidden one, whom the other cannot send to, else the one with the smaller WireGuard key.
 """
 
@@ -45,13 +45,16 @@ Path = Direct | Through | NoPath
 
 @dataclass(frozen=True, slots=True)
 class PeerPlan:
-    """A peer to have. `endpoints`: where it may be, best first; without, it must come to us."""
+    """A peer to have. `endpoints`: where it may be, best first; without, it must come to us.
+    `last`: where to look for it when it is nowhere there.
+    """
 
     node: bytes
     key: bytes
     allowed: frozenset[Prefix]
     endpoints: tuple[Endpoint, ...]
     initiator: bool
+    last: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,15 @@ def plan_peers(verified: Verified, here: Here, learnt: Mapping[bytes, Endpoint])
     peers = {}
     for node, path in direct.items():
         member = verified.members[node]
+        known = learnt.get(member.wireguard)
+        endpoints, last = _endpoints(member, here, known, path.initiator)
         peers[bytes(member.wireguard)] = PeerPlan(
             node=node,
             key=bytes(member.wireguard),
             allowed=_allowed(member, verified, paths),
-            endpoints=_endpoints(member, here, learnt.get(member.wireguard), path.initiator),
+            endpoints=endpoints,
             initiator=path.initiator,
+            last=last,
         )
     return Plan(peers, paths)
 
@@ -120,29 +126,30 @@ def _allowed(member: Member, verified: Verified, paths: Mapping[bytes, Path]) ->
         owned = set(verified.own.claims)
         for other in verified.members.values():
             owned |= other.claims
-        allowed |= {p for p in member.carries if p not in owned and _first(p, member, verified)}
+        able = [m for m in verified.members.values() if isinstance(paths[m.node], Direct)]
+        allowed |= {p for p in member.carries if p not in owned and _first(p, member, able)}
     return frozenset(allowed)
 
 
-def _first(prefix: Prefix, member: Member, verified: Verified) -> bool:
-    """Of several that may carry one prefix, one does: a prefix has one peer."""
-    able = [m for m in verified.members.values() if m.is_transit and prefix in m.carries]
-    return min(able, key=lambda m: (m.serial, m.node)) is member
+def _first(prefix: Prefix, member: Member, able: Iterable[Member]) -> bool:
+    """Of several peers that may carry one prefix, one does."""
+    carriers = (m for m in able if m.is_transit and prefix in m.carries)
+    return min(carriers, key=lambda m: (m.serial, m.node)) is member
 
 
 def _endpoints(
     member: Member, here: Here, learnt: Endpoint | None, initiator: bool
-) -> tuple[Endpoint, ...]:
+) -> tuple[tuple[Endpoint, ...], Endpoint | None]:
     """Where it was last heard from is better than a hint for the end that was spoken to; the end
     that speaks first goes by the hints, and takes what it learnt when they fail.
     """
     usable = [e for e in member.endpoints if e.address.version in here.families]
     ranked = sorted(usable, key=lambda e: _rank(e, here.on_link))
-    if learnt is not None and learnt.address.version in here.families:
-        first = not initiator or learnt in ranked
-        others = [e for e in ranked if e != learnt]
-        ranked = [learnt, *others] if first else [*others, learnt]
-    return tuple(ranked)
+    if learnt is None or learnt.address.version not in here.families:
+        return tuple(ranked), None
+    if initiator and learnt not in ranked:
+        return tuple(ranked), learnt
+    return (learnt, *(e for e in ranked if e != learnt)), None
 
 
 def _rank(endpoint: Endpoint, on_link: Iterable[Prefix]) -> tuple[int, int]:

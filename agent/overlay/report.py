@@ -38,6 +38,8 @@ def describe(network: Network, port: int, refused: str) -> NetworkStatus:
             RefusalStatus(name=r.name, node=r.node.hex()[:10], reason=r.reason)
             for r in (network.verified.refusals if network.verified else ())
         ],
+        refused_count=belief.refused_count,
+        ends_in=None if network.ending_ms is None else network.ending_ms / 1000,
     )
 
 
@@ -87,6 +89,10 @@ def _peer(network: Network, member: Member, path: Path, verified: Verified) -> P
     contacts = {a: network.reach.contact(a) if network.reach else None for a in member.addresses}
     known = [c.reachable for c in contacts.values() if c is not None and c.reachable is not None]
     status.reachable = any(known) if known else None
+    status.answers_since = min(
+        (network.answers_since[a] for a, c in contacts.items() if c is not None and c.reachable),
+        default=None,
+    )
     status.answers = {
         str(a): round(c.rtt * 1000, 2)
         for a, c in contacts.items()

@@ -23,7 +23,7 @@ from agent.overlay.cache import Cache
 from agent.overlay.network import Behind, Network, Surface
 from agent.overlay.report import describe
 from agent.overlay.status import OverlayStatus
-from netns.spaces import HOST, Spaces
+from netns.spaces import Spaces
 from netns.wireguard.backend import WireGuardBackend
 from protocol.ids import is_network_id
 from protocol.messages import Joined, Rows
@@ -42,14 +42,14 @@ class Overlay:
         backend: WireGuardBackend,
         *,
         node: bytes,
+        also: tuple[bytes, ...] = (),
         keys: Keys,
         elapsed: Callable[[], float],
         now_ms: Callable[[], int | None] = lambda: None,
         behind: Behind | None = None,
-        underlay: str = HOST,
         cache: Cache | None = None,
     ) -> None:
-        """`node`: its public key. `elapsed`: seconds since boot. `now_ms`: a clock that may be
+        """`node`: its public key; `also`: the one that is to be. `elapsed`: seconds since boot. `now_ms`: a clock that may be
         trusted to end a membership's life, or None. `behind`: what attaches a namespace to ndmz.
         """
         self._surface = Surface(
@@ -61,8 +61,8 @@ class Overlay:
             elapsed=elapsed,
             now_ms=now_ms,
             behind=behind,
-            underlay=underlay,
         )
+        self._nodes = (node, *also)
         self._surroundings: Surroundings | None = None
         self._networks: dict[str, Network] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -100,6 +100,7 @@ class Overlay:
         for network in self._networks.values():
             if network.belief.kept.root == bytes(trust.root):
                 self._take(network, lambda belief: belief.take_trust(trust))
+                network.trusted()
 
     def joined(self, trust: Trust, joined: Joined) -> Holding:
         known = self._networks.get(joined.network)
@@ -117,7 +118,7 @@ class Overlay:
         outcome = known.belief.take_rows(rows)
         if outcome.unreadable:
             log.warning("rows dropped", extra={"count": outcome.unreadable})
-        self._surface.cache.keep(known.belief.kept)
+        self._surface.cache.keep(known.belief.kept, known.belief.reached)
         known.told()
         return known.belief.holding, outcome.ask
 
@@ -144,13 +145,30 @@ class Overlay:
             network.told()
         self._start_all()
 
+    def restart(self) -> None:
+        """The node is elsewhere: what it sends comes from another address."""
+        for network in self._networks.values():
+            network.restart()
+
+    def know_as(self, nodes: tuple[bytes, ...]) -> None:
+        self._nodes = nodes
+        for network in self._networks.values():
+            network.belief.know_as(nodes)
+
     # -- networks
 
     def _load(self) -> None:
         for kept in self._surface.cache.networks():
             try:
                 key = self._surface.keys.of(kept.network)
-                belief = Belief(self._surface.node, bytes(key.public), kept)
+                highest = self._surface.cache.highest(kept.network)
+                belief = Belief(
+                    self._nodes[0],
+                    bytes(key.public),
+                    kept,
+                    highest=highest,
+                    also=self._nodes[1:],
+                )
             except (StatementError, CannotError) as error:
                 self._refused[kept.network] = str(error)
                 log.error(  # noqa: TRY400  # the reason says all
@@ -162,13 +180,21 @@ class Overlay:
             self._refused[name] = f"{damage.message} (it comes anew from the controller)"
 
     def _begin(self, trust: Trust, joined: Joined) -> Holding:
-        key = self._surface.keys.of(joined.network)
+        key, cache = self._surface.keys.of(joined.network), self._surface.cache
+        highest = cache.highest(joined.network)
         try:
-            belief = Belief.begin(self._surface.node, bytes(key.public), trust, joined)
+            belief = Belief.begin(
+                self._nodes[0],
+                bytes(key.public),
+                trust,
+                joined,
+                highest=highest,
+                also=self._nodes[1:],
+            )
         except StatementError as error:
             self._refuse(joined.network, error)
             return Holding()
-        self._surface.cache.keep(belief.kept)
+        cache.keep(belief.kept, belief.reached)
         self._refused.pop(joined.network, None)
         self._add(belief, from_cache=False)
         return belief.holding
@@ -227,7 +253,7 @@ class Overlay:
             self._refused.pop(name, None)
         except StatementError as error:
             self._refuse(name, error)
-        self._surface.cache.keep(network.belief.kept)
+        self._surface.cache.keep(network.belief.kept, network.belief.reached)
         network.told()
 
     def _refuse(self, network: str, error: StatementError) -> None:

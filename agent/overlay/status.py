@@ -18,11 +18,14 @@ class PeerStatus(msgspec.Struct, kw_only=True):
     rx: int = 0
     tx: int = 0
     reachable: bool | None = None  # None: it has not answered an echo yet
+    answers_since: float | None = (
+        None  # seconds since boot: its first answer, or first after silence
+    )
     answers: dict[str, float] = {}  # address: round trip in milliseconds, of those that answer
 
 
 class RefusalStatus(msgspec.Struct, kw_only=True):
-    """A member that is not believed."""
+    """A member that is not believed, or not in all."""
 
     name: str
     node: str
@@ -57,6 +60,8 @@ class NetworkStatus(msgspec.Struct, kw_only=True):
     hint: str = ""
     peers: list[PeerStatus] = []
     refusals: list[RefusalStatus] = []
+    refused_count: int = 0  # statements that were refused since our start
+    ends_in: float | None = None  # seconds until our membership does, in its last quarter
 
 
 class OverlayStatus(msgspec.Struct, kw_only=True):

@@ -6,11 +6,12 @@
 
 A member is configured only when its certificate is signed by a signer in the keyset, is of this
 network, not below the serial floor and not past its life (asked only with a clock that is
-trusted). What it may carry is what its certificate says is its own, and what the signed state
-lists it as transit for. Names and endpoints are hints and are never proof of anything.
+trusted), and claims nothing that is another's. What it may carry is what its certificate says is
+its own; with the role also what its certificate lists for others, and what is of the members whose
+certificates name it as their transit. Names and endpoints are hints and are never proof of anything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 
@@ -33,6 +34,7 @@ class Member:
     claims: frozenset[IPNetwork]
     roles: frozenset[str]
     carries: frozenset[IPNetwork] = frozenset()  # for others, by its certificate
+    via: bytes = b""  # the transit that its certificate names
     name: str = ""
     endpoints: tuple[Endpoint, ...] = ()
     families: frozenset[int] = frozenset()
@@ -64,8 +66,9 @@ class Verified:
 class Judge:
     """Judges for one node; remembers which signatures it has found right (43 µs each)."""
 
-    def __init__(self, node: bytes) -> None:
-        self._node = node
+    def __init__(self, *nodes: bytes) -> None:
+        """`nodes`: the keys of this node, two while one gives way to the other."""
+        self.nodes = nodes
         self._opened: dict[Signed, Membership] = {}
         self._keyset: Keyset | None = None
 
@@ -93,12 +96,14 @@ class Judge:
         now_ms: int | None,
     ) -> Member:
         """Our own membership, when others will believe it too. Raises StatementError."""
+        if state.is_closed:
+            raise StatementError("the network was deleted")
         membership = self._open(signed, keyset)
-        if membership.node != self._node:
+        if membership.node not in self.nodes:
             raise StatementError("it is another node's")
         if membership.wireguard != wireguard:
             raise StatementError("it has another WireGuard key than this node")
-        _hold(membership, state, now_ms)
+        _hold(membership, state.network, lowest_serials(state), now_ms)
         return _member(membership)
 
     def members(
@@ -111,17 +116,18 @@ class Judge:
     ) -> Verified:
         refusals: list[Refusal] = []
         believed: list[Member] = []
+        floors = lowest_serials(state)
         for row in rows:
             try:
                 membership = self._open(row.membership, keyset)
-                if membership.node == self._node:
+                if membership.node in self.nodes:
                     continue
-                _hold(membership, state, now_ms)
+                _hold(membership, state.network, floors, now_ms)
                 believed.append(_member(membership, row))
             except StatementError as error:
                 refusals.append(Refusal(_key_of(row), row.name, str(error)))
         members = _settle_claims(own, believed, refusals)
-        relays = _relays(own, members, state, refusals)
+        relays = _relays(own, members, refusals)
         return Verified(own, members, relays, tuple(refusals))
 
     def _open(self, signed: Signed, keyset: Keyset) -> Membership:
@@ -142,6 +148,14 @@ class Judge:
             return False
         return True
 
+    def read(self, signed: Signed, keyset: Keyset, network: str) -> Membership | None:
+        """What it says, void or not, when it is signed and of this network."""
+        try:
+            membership = self._open(signed, keyset)
+        except StatementError:
+            return None
+        return membership if membership.network == network else None
+
     def forget_all_but(self, signed: Iterable[Signed]) -> None:
         """Keep the memory as large as the network is."""
         kept = {s: self._opened[s] for s in signed if s in self._opened}
@@ -152,10 +166,18 @@ def _age(state: NetworkState) -> tuple[int, int, int]:
     return state.incarnation, state.epoch, state.issued_at
 
 
-def _hold(membership: Membership, state: NetworkState, now_ms: int | None) -> None:
-    if membership.network != state.network:
+def lowest_serials(state: NetworkState) -> Callable[[bytes], int]:
+    """The lowest serial that is valid, of each node."""
+    floors = {floor.node: floor.serial for floor in state.floors}
+    return lambda node: max(state.least, floors.get(node, 0))
+
+
+def _hold(
+    membership: Membership, network: str, floors: Callable[[bytes], int], now_ms: int | None
+) -> None:
+    if membership.network != network:
         raise StatementError(f"it is of network {membership.network}")
-    floor = next((f.serial for f in state.floors if f.node == membership.node), 0)
+    floor = floors(membership.node)
     if membership.serial < floor:
         raise StatementError(f"it was revoked: serial {membership.serial} is below {floor}")
     if now_ms is not None and membership.not_after and now_ms > membership.not_after:
@@ -172,6 +194,7 @@ def _member(membership: Membership, row: Row | None = None) -> Member:
         claims=frozenset({ip_network(a) for a in addresses} | set(membership.networks)),
         roles=frozenset(membership.roles),
         carries=frozenset(membership.relayed),
+        via=membership.via,
         name=row.name if row else "",
         endpoints=tuple(_endpoints(row.endpoints)) if row else (),
         families=frozenset(row.families) & {4, 6} if row else frozenset(),
@@ -226,17 +249,21 @@ def _settle_claims(
 
 
 def _relays(
-    own: Member, members: Mapping[bytes, Member], state: NetworkState, refusals: list[Refusal]
+    own: Member, members: Mapping[bytes, Member], refusals: list[Refusal]
 ) -> dict[bytes, bytes]:
+    """Who carries whom; each that may not is named once."""
     everybody = {**members, own.node: own}
-    relays = {}
-    for relay in state.relays:
-        transit = everybody.get(relay.transit)
-        if transit is None or relay.member not in everybody or relay.member == relay.transit:
+    relays, unable = {}, {}
+    for member in everybody.values():
+        transit = everybody.get(member.via)
+        if transit is None:
             continue
         if transit.is_transit:
-            relays[relay.member] = relay.transit
+            relays[member.node] = transit.node
         else:
-            reason = "it is listed as a transit and its certificate has not that role"
-            refusals.append(Refusal(transit.node, transit.name, reason))
+            unable[transit.node] = "it is named as a transit and its certificate has not that role"
+    for member in members.values():
+        if member.carries and not member.is_transit:
+            unable[member.node] = "its certificate lists what it carries and has no role to carry"
+    refusals += [Refusal(node, everybody[node].name, why) for node, why in unable.items()]
     return relays

@@ -1,15 +1,14 @@
-"""Durations as people write them: `90s`, `10m`, `12h`, `30d`; a bare number is seconds."""
+"""Durations as people write and read them."""
 
-import argparse
-import re
+from runtime.duration import seconds
 
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(\d{1,9})([smhdw]?)\Z")
+__all__ = ["seconds", "since"]
 
 
-def seconds(text: str) -> int:
-    """For argparse's `type`."""
-    match = _DURATION.match(text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration: such as 90s, 10m, 12h, 30d")
-    return int(match[1]) * _UNITS[match[2]]
+def since(seconds: object) -> str:
+    """An age in its largest unit: 45s, 12m, 5h, 3d."""
+    age = max(0, int(str(seconds)))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if age >= size:
+            return f"{age // size}{unit}"
+    return f"{age}s"

@@ -19,8 +19,13 @@ ROOM = 4096  # bytes; a join string has some 300
 
 
 @contextmanager
-def reserve(path: Path | None) -> Iterator[Callable[[bytes], None] | None]:
-    """None when there is no `path`. Raises CannotError."""
+def reserve(
+    path: Path | None, what: str = "the join string", so_far: str = "no token has been made"
+) -> Iterator[Callable[[bytes], None] | None]:
+    """None when there is no `path`. `what` cannot be written is said, and what it means `so_far`.
+
+    Raises CannotError.
+    """
     if path is None:
         yield None
         return
@@ -29,12 +34,12 @@ def reserve(path: Path | None) -> Iterator[Callable[[bytes], None] | None]:
             raise IsADirectoryError(21, "it is a directory")
         fd, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
     except OSError as error:
-        raise _error(path, error) from error
+        raise _error(path, error, what, so_far) from error
     try:
         try:
             os.write(fd, b"\0" * ROOM)
         except OSError as error:
-            raise _error(path, error) from error
+            raise _error(path, error, what, so_far) from error
 
         def keep(data: bytes) -> None:
             os.pwrite(fd, data, 0)
@@ -48,10 +53,10 @@ def reserve(path: Path | None) -> Iterator[Callable[[bytes], None] | None]:
         Path(aside).unlink(missing_ok=True)
 
 
-def _error(path: Path, error: OSError) -> CannotError:
+def _error(path: Path, error: OSError, what: str, so_far: str) -> CannotError:
     denied = isinstance(error, PermissionError)
     return CannotError(
-        f"cannot write the join string to {path}: {error.strerror}",
-        hint="no token has been made",
+        f"cannot write {what} to {path}: {error.strerror}",
+        hint=so_far,
         code=Exit.DENIED if denied else Exit.USAGE,
     )

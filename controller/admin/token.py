@@ -9,8 +9,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from controller.admin.client import Items, add_common, add_verbs, add_yes, ask, confirm
+from controller.admin.client import (
+    Items,
+    add_common,
+    add_paging,
+    add_verbs,
+    add_yes,
+    ask,
+    confirm,
+    print_list,
+)
 from controller.admin.duration import seconds
+from controller.admin.joining import join_string
 from controller.admin.reserve import reserve
 from runtime.cli import print_items
 from runtime.usage import add_verb
@@ -24,7 +34,10 @@ COLUMNS = {
     "roles": "roles",
     "address": "address",
     "ask": "ask",
+    "desc": "desc",
 }
+STATES = {"live": "live", "used": "used up", "expired": "expired", "revoked": "revoked"}
+PRUNED = {"pruned": "pruned"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,22 +73,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of who uses it: transit relays for nodes behind NAT; also hub, management, mint",
     )
     create.add_argument(
-        "--address", default="", metavar="ADDRESS", help="the overlay address that its node gets"
+        "--address",
+        default="",
+        metavar="ADDRESS",
+        help="the overlay address that its node gets: nobody else does while the token lives",
     )
     create.add_argument(
         "--ask", action="store_true", help="nodes wait until: ncadm member authorize"
     )
+    create.add_argument("--desc", default="", metavar="TEXT", help="what it is for, in the list")
     create.add_argument(
         "--output-file",
         type=Path,
         metavar="FILE",
         help="write the join string there, readable by its owner only",
     )
-    listing = add_verb(verbs, "list", "list the tokens that exist", "ncadm token list home")
+    listing = add_verb(
+        verbs,
+        "list",
+        "list the tokens that exist",
+        "ncadm token list home --state live",
+        "ncadm token list --by 'node*'",
+    )
     listing.add_argument(
         "network", nargs="?", default="", metavar="NETWORK", help="only of this one (default: all)"
     )
-    for verb, said in (("show", "show one token"), ("revoke", "make a token worthless")):
+    listing.add_argument(
+        "--by", default="", metavar="PATTERN", help="only of these makers, such as 'node *'"
+    )
+    listing.add_argument(
+        "--state",
+        action="append",
+        default=[],
+        choices=STATES,
+        metavar="STATE",
+        help=f"only these: {', '.join(STATES)}",
+    )
+    add_paging(listing)
+    prune = add_verb(
+        verbs,
+        "prune",
+        "drop used, expired and revoked tokens from the list",
+        "ncadm token prune --older 0s",
+    )
+    prune.add_argument(
+        "--older",
+        type=seconds,
+        default=86400,
+        metavar="TIME",
+        help="only what has been worthless for so long (default: 1d); the controller does that itself",
+    )
+    for verb, said in (("show", "show one token"), ("revoke", "make a token worthless at once")):
         add_verb(verbs, verb, said).add_argument(
             "token", metavar="TOKEN", help="its id, as list shows it"
         )
@@ -87,13 +135,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.verb == "create":
         return _create(arguments)
-    print_items("token", _ask(arguments), COLUMNS, output=arguments.output)
+    if arguments.verb == "list":
+        states = [STATES[state] for state in arguments.state]
+        wanted = {"network": arguments.network, "by": arguments.by, "states": states}
+        print_list(arguments, "token.list", wanted, "token", COLUMNS)
+        return 0
+    columns = PRUNED if arguments.verb == "prune" else COLUMNS
+    print_items("token", _ask(arguments), columns, output=arguments.output)
     return 0
 
 
 def _ask(arguments: argparse.Namespace) -> Items:
-    if arguments.verb == "list":
-        return ask(arguments, "token.list", {"network": arguments.network})
+    if arguments.verb == "prune":
+        return ask(arguments, "token.prune", {"older": arguments.older})
     if arguments.verb == "revoke":
         confirm(arguments, f"Revoke token {arguments.token}?")
     return ask(arguments, f"token.{arguments.verb}", {"token": arguments.token})
@@ -111,10 +165,11 @@ def _create(arguments: argparse.Namespace) -> int:
         "address": arguments.address,
         "ask": arguments.ask,
         "roles": arguments.role,
+        "desc": arguments.desc,
     }
     with reserve(arguments.output_file) as keep:
         item = ask(arguments, "token.create", wanted)[0]
-        text = _join_string(item, bytes(secret))
+        text = join_string(item, bytes(secret))
         if keep is not None:
             keep(text.encode() + b"\n")
     _print(arguments, item, text)
@@ -133,17 +188,3 @@ def _print(arguments: argparse.Namespace, item: dict[str, Any], text: str) -> No
             " this is the only time it is shown",
             file=sys.stderr,
         )
-
-
-def _join_string(item: dict[str, Any], secret: bytes) -> str:
-    from protocol.joinstring import JoinString, render_join_string
-    from protocol.keys import CurvePublic, CurveSecret, VerifyKey
-
-    curve = CurvePublic(bytes.fromhex(item["curve"]))
-    return render_join_string(
-        JoinString(
-            root=VerifyKey(bytes.fromhex(item["root"])),
-            token=CurveSecret(secret),
-            controllers=tuple((endpoint, curve) for endpoint in item["controllers"]),
-        )
-    )

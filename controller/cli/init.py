@@ -9,13 +9,18 @@ import os
 import shutil
 from pathlib import Path
 
-import msgspec
-
-from controller import config, database, keyring
-from controller.statement import sign_keyset
+from controller import config
+from controller.signing import keyring
+from controller.store import database
+from controller.store.sums import Sums
+from controller.trust.keyset import first_keyset
+from controller.trust.memory import first_rows
 from protocol.joinstring import MAX_CONTROLLERS
+from protocol.statements import ControllerEntry
 from runtime.clock import wall_ms
 from runtime.failure import CannotError, Exit
+
+FirstRows = dict[str, tuple[bytes, bytes]]
 
 EXAMPLES = ("zosnet-controller init --endpoint tcp://203.0.113.10:9930",)
 
@@ -76,8 +81,13 @@ def create(settings: config.Config, endpoints: tuple[str, ...]) -> keyring.Keyri
     return keys
 
 
-def _first_rows(keys: keyring.Keyring, endpoints: tuple[str, ...]) -> dict[str, bytes]:
-    return {"keyset": msgspec.msgpack.encode(sign_keyset(keys, 1, endpoints, wall_ms()))}
+def _first_rows(keys: keyring.Keyring, endpoints: tuple[str, ...]) -> FirstRows:
+    if keys.root_signer is None:
+        raise TypeError("a new root key is here")
+    entry = ControllerEntry(bytes(keys.curve_public), endpoints)
+    keyset = first_keyset(keys.signer.key, entry, wall_ms())
+    signed = keys.root_signer.seal(keyset)
+    return first_rows(signed, keys.signer.key, Sums(keys.sums_key))
 
 
 def _check_endpoints(endpoints: tuple[str, ...]) -> None:

@@ -1,25 +1,34 @@
-"""Members: list, show, authorize, deauthorize, ban, forget, set.
+"""Members: list, show; authorize, deauthorize, ban, unban, forget.
+
+    pending ── authorize ──▶ authorized ── deauthorize ──▶ deauthorized ── authorize ──▶ …
+    any ── ban ──▶ banned ── unban ──▶ deauthorized            any ── forget ──▶ gone
 
 Deauthorize keeps the member and its addresses and lets it wait; ban also shuts the door to its key;
-forget takes it out of the network, and its addresses rest.
+forget takes it out of the network, and its addresses rest. The node is told at once.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated
 
 import msgspec
-from sqlalchemy import select
 
-from controller import model
-from controller.assignment import release_addresses
-from controller.membership import certified
-from controller.publish import withdraw
-from controller.records import Assignment, Member, Network, State, printable
+from controller.addresses.assignment import release_addresses
+from controller.addresses.prefixes import release_prefixes
+from controller.members.departure import dismiss_if_out
+from controller.members.management import ROLE, leave_seat
+from controller.members.publish import withdraw
 from controller.refusal import RefusedError
-from controller.verbs.office import Found, Items, Office, iso
-from controller.work import Work
+from controller.store import model
+from controller.store.records import Member, State
+from controller.store.work import Work
+from controller.verbs.member_card import describe, describe_all
+from controller.verbs.office import Found, Items, Office
+from controller.verbs.paging import Paged, Told, like, page, position
+from controller.verbs.routes import drop_routes
 from protocol.messages import Code
 from protocol.statements import ROLES
+
+GONE = "forgotten"  # what a node with a place elsewhere is told of one that it has lost
 
 
 class Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,44 +36,54 @@ class Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     member: str
 
 
-class List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`hidden` ones only on request."""
+class Forget(Name, frozen=True, forbid_unknown_fields=True):
+    """`force`: a management member too."""
+
+    force: bool = False
+
+
+class List(Paged, frozen=True, forbid_unknown_fields=True):
+    """`hidden` ones only on request; `name` with * and ?; one of the `states`, if there are some."""
 
     network: str
     hidden: bool = False
+    name: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    states: tuple[State, ...] = ()
+    role: str = ""
 
 
-class Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    network: str
-    member: str
-    name: str | None = None
-    roles: tuple[str, ...] | None = None
-    notes: str | None = None
-    hidden: bool | None = None
-
-
-def list_all(office: Office, wanted: List) -> Items:
-    network = office.network(wanted.network)
-    return [
-        item
-        for item in _describe_all(office, network, model.MEMBER.c.removed_at == 0)
-        if wanted.hidden or not item["hidden"]
-    ]
+def list_all(office: Office, wanted: List) -> Told:
+    """In the order of their addresses, which is that of the primary key."""
+    network, table = office.network(wanted.network), model.MEMBER
+    conditions = [table.c.removed_at == 0, table.c.node > position(wanted, base=16)]
+    if not wanted.hidden:
+        conditions.append(table.c.hidden.is_(False))
+    if wanted.states:
+        conditions.append(table.c.state.in_(wanted.states))
+    if wanted.name:
+        conditions.append(table.c.name.like(like(wanted.name), escape="!"))
+    if wanted.role:
+        wrapped = "," + table.c.roles + ","
+        conditions.append(wrapped.contains(f",{check_roles((wanted.role,))},", autoescape=True))
+    items = describe_all(office, network, *conditions, limit=wanted.limit + 1)
+    return page(items, wanted.limit, lambda item: item, cursor=lambda item: str(item["address"]))
 
 
 def show(office: Office, wanted: Name) -> Items:
     network = office.network(wanted.network)
     found = office.member(office.registry.work(office.now_ms), network, wanted.member)
-    return _describe(office, found)
+    return describe(office, found)
 
 
 def authorize(office: Office, wanted: Name) -> Items:
     def do(work: Work, found: Found) -> Member:
+        _refuse_banned(found, "authorize")
         return msgspec.structs.replace(
             found.member,
             state=State.AUTHORIZED,
+            hidden=False,
             authorized_at=work.now_ms,
-            authorized_by="admin",
+            authorized_by=office.actor,
         )
 
     return _set_state(office, wanted, State.AUTHORIZED, do)
@@ -72,6 +91,7 @@ def authorize(office: Office, wanted: Name) -> Items:
 
 def deauthorize(office: Office, wanted: Name) -> Items:
     def do(work: Work, found: Found) -> Member:
+        _refuse_banned(found, "deauthorize")
         gone = withdraw(work, found.member, found.node.key)
         return msgspec.structs.replace(gone, state=State.DEAUTHORIZED)
 
@@ -86,51 +106,46 @@ def ban(office: Office, wanted: Name) -> Items:
     return _set_state(office, wanted, State.BANNED, do)
 
 
-def forget(office: Office, wanted: Name) -> Items:
+def unban(office: Office, wanted: Name) -> Items:
+    """Its key is let in again; what it may do there is said by `authorize`."""
+
+    def do(_: Work, found: Found) -> Member:
+        if found.member.state != State.BANNED:
+            raise RefusedError(
+                Code.CONFLICT, f"cannot unban {_called(found)}: it is {found.member.state}"
+            )
+        return msgspec.structs.replace(found.member, state=State.DEAUTHORIZED)
+
+    return _set_state(office, wanted, State.DEAUTHORIZED, do, action="member.unbanned")
+
+
+def forget(office: Office, wanted: Forget) -> Items:
     network = office.network(wanted.network)
 
     def do(work: Work) -> Found:
         found = office.member(work, network, wanted.member)
+        if ROLE in found.member.role_list and not wanted.force:
+            raise RefusedError(
+                Code.CONFLICT,
+                f"cannot forget {_called(found)}: it is the management member of network"
+                f" {network.name}",
+                hint="--force does it all the same; a new management token binds the next one",
+            )
         gone = withdraw(work, found.member, found.node.key)
-        work.members.put(msgspec.structs.replace(gone, removed_at=work.now_ms))
+        gone = release_prefixes(work, gone)
+        work.members.put(msgspec.structs.replace(gone, removed_at=work.now_ms, prefixes=""))
+        leave_seat(office.registry, work, network.number, found.node.id)
         release_addresses(office.registry.book, work, network.number, found.node.id)
-        _note(office, work, "member.forget", found)
+        drop_routes(office, work, network, found.node)
+        note(office, work, "member.forget", found)
+        dismiss_if_out(work, found.node, "it was forgotten")
         return found
 
     found = office.change(do)
+    if office.registry.networks[network.number].routes != network.routes:
+        office.tell_settings(network.number)
+    office.wake(found, GONE)
     return [{"address": found.node.address, "name": found.member.name, "network": network.name}]
-
-
-def change(office: Office, wanted: Set) -> Items:
-    network = office.network(wanted.network)
-    values: dict[str, Any] = {
-        name: getattr(wanted, name)
-        for name in ("notes", "hidden")
-        if getattr(wanted, name) is not None
-    }
-    if wanted.name is not None:
-        values["name"] = printable(wanted.name)[:64]
-    if wanted.roles is not None:
-        values["roles"] = check_roles(wanted.roles)
-
-    def do(work: Work) -> Found:
-        found = office.member(work, network, wanted.member)
-        member = msgspec.structs.replace(found.member, **values)
-        if member.visible and (member.roles, member.name) != (
-            found.member.roles,
-            found.member.name,
-        ):
-            content = member.roles != found.member.roles
-            member = certified(member, network, work.now_ms, content=content)
-            work.touch(network.number, found.node.id)
-        work.members.put(member)
-        said = ", ".join(f"{name}={value}" for name, value in values.items())
-        _note(office, work, "member.set", found, said)
-        return found
-
-    found = office.change(do)
-    office.desk.push.certificate(found.node.key, network.number, office.now_ms)
-    return _describe(office, found)
 
 
 def check_roles(roles: tuple[str, ...]) -> str:
@@ -144,8 +159,18 @@ def check_roles(roles: tuple[str, ...]) -> str:
     return ",".join(sorted(set(roles)))
 
 
+def note(office: Office, work: Work, action: str, found: Found, detail: str = "") -> None:
+    network_id = found.network.id(office.registry.controller)
+    work.note(office.actor, action, f"{network_id}/{found.node.address}", detail)
+
+
 def _set_state(
-    office: Office, wanted: Name, state: State, do: Callable[[Work, Found], Member]
+    office: Office,
+    wanted: Name,
+    state: State,
+    do: Callable[[Work, Found], Member],
+    *,
+    action: str = "",
 ) -> Items:
     network = office.network(wanted.network)
 
@@ -153,77 +178,26 @@ def _set_state(
         found = office.member(work, network, wanted.member)
         if found.member.state != state:
             work.members.put(do(work, found))
-            _note(office, work, f"member.{state}", found)
+            note(office, work, action or f"member.{state}", found)
+            dismiss_if_out(work, found.node, "it is banned")
         return found
 
     found = office.change(change_state)
     if found.member.state != state:
         office.wake(found, state)
-    return _describe(office, found)
+    return describe(office, found)
 
 
-def _note(office: Office, work: Work, action: str, found: Found, detail: str = "") -> None:
-    network_id = found.network.id(office.registry.controller)
-    work.note("admin", action, f"{network_id}/{found.node.address}", detail)
-
-
-def _describe(office: Office, found: Found) -> Items:
-    return _describe_all(office, found.network, model.MEMBER.c.node == found.node.id)
-
-
-def _describe_all(office: Office, network: Network, condition: Any) -> Items:
-    """Read anew, so that it shows what is stored."""
-    number = network.number
-    columns = [model.MEMBER.c[name] for name in Member.__struct_fields__]
-    node = model.NODE
-    query = (
-        select(node.c.key, node.c.client_version, node.c.client_os, node.c.last_seen)
-        .add_columns(node.c.last_at, *columns)
-        .join(model.MEMBER, model.MEMBER.c.node == node.c.id)
-        .where(model.MEMBER.c.network == number, condition)
-        .order_by(model.MEMBER.c.created_at, model.MEMBER.c.node)
-    )
-    held = _addresses(office, number)
-    items = []
-    for key, version, system, seen, last_at, *values in office.connection.execute(query):
-        member = Member(*values)
-        session = office.sessions.get(key)
-        items.append(
-            {
-                "address": f"{member.node:010x}",
-                "name": member.name,
-                "state": member.state,
-                "authorized": member.state == State.AUTHORIZED,
-                "joined": member.wireguard is not None,
-                "online": session is not None,
-                "roles": list(member.role_list),
-                "ip": [str(row.interface) for row in held.get(member.node, [])],
-                "endpoints": list(member.endpoint_list),
-                "families": list(member.family_list),
-                "serial": member.serial,
-                "hidden": member.hidden,
-                "notes": member.notes,
-                "last_at": session.observed if session else last_at,
-                "last_seen": iso(office.now_ms if session else seen),
-                "client_version": version,
-                "client_os": system,
-                "authorized_by": member.authorized_by,
-                "created": iso(member.created_at),
-                "key": key.hex(),
-            }
+def _refuse_banned(found: Found, verb: str) -> None:
+    """A ban is lifted by its own word, and by no other."""
+    if found.member.state == State.BANNED:
+        which = f"{found.network.name} {found.node.address}"
+        raise RefusedError(
+            Code.CONFLICT,
+            f"cannot {verb} {_called(found)}: it is banned",
+            hint=f"first: ncadm member unban {which}",
         )
-    return items
 
 
-def _addresses(office: Office, number: int) -> dict[int, list[Assignment]]:
-    table = model.ASSIGNMENT
-    query = (
-        select(*[table.c[name] for name in Assignment.__struct_fields__])
-        .where(table.c.network == number, table.c.released_at == 0)
-        .order_by(table.c.family, table.c.address)
-    )
-    held: dict[int, list[Assignment]] = {}
-    for row in office.connection.execute(query):
-        assignment = Assignment(*row)
-        held.setdefault(assignment.node, []).append(assignment)
-    return held
+def _called(found: Found) -> str:
+    return f"member {found.member.name or found.node.address}"

@@ -1,64 +1,84 @@
-"""Networks: create, list, show, set, delete."""
+"""Networks: create, list, show, set, give."""
 
+import fnmatch
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import func, select
 
-from controller import model
-from controller.database import write_meta
-from controller.pools import usable_range
-from controller.records import Network, Pool, sixteen
+from controller.addresses.computed import computed_ranges
+from controller.addresses.ranges import (
+    check_apart,
+    check_beside,
+    default_ranges,
+    pool_of,
+    range_of,
+)
+from controller.config import NetworkConfig
+from controller.members.renumber import addressing, refuse, settle
 from controller.refusal import RefusedError
+from controller.settings import Wanted, check_name, check_owner, check_whole, columns_of
+from controller.store import model
+from controller.store.loading import write_sealed
+from controller.store.records import Network, Pool
+from controller.store.work import Work
 from controller.verbs.office import Items, Office, iso
-from controller.work import Work
+from controller.verbs.paging import Paged, Told, page, position
+from controller.verbs.routes import put_routes, routes_of, set_routes
 from protocol.ids import NETWORKS_MAX
 from protocol.messages import Code
 from protocol.packing import IPNetwork
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,62}\Z")
-LIFE_MIN = 24 * 3600  # seconds
+Ranges = str | tuple[str, ...]  # one, or several
 
 
 class Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network: str
 
 
-class List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
+class List(Paged, frozen=True, forbid_unknown_fields=True):
+    """`name` with * and ?."""
+
+    name: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
-class Create(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Create(Wanted, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`id` is made by the client: the same call again makes nothing new."""
 
-    id: Annotated[str, msgspec.Meta(min_length=8, max_length=64)]
+    id: Annotated[str, msgspec.Meta(min_length=8, max_length=128)]
     name: str
-    ipv4: str = ""
-    ipv6: str = ""
-    desc: str = ""
-    public: bool = False
-    life: int = 0
-    dns: tuple[str, ...] = ()
-    mtu: int = 0
+    ipv4: Ranges = ""
+    ipv6: Ranges = ""
+    owner: str = ""
 
 
-class Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Set(Wanted, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`routes`: "prefix via member" each, and these only. `renumber`: members whose addresses do
+    not fit any more get others.
+    """
+
     network: str
     name: str | None = None
-    desc: str | None = None
-    private: bool | None = None
-    life: int | None = None
-    dns: tuple[str, ...] | None = None
-    mtu: int | None = None
+    routes: tuple[str, ...] | None = None
+    renumber: bool = False
+
+
+class Give(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    network: str
+    owner: str
 
 
 def create(office: Office, wanted: Create) -> Items:
     """Without ranges it gets a /16 and a /64 of its own."""
+    return [describe(office, make(office, wanted))]
+
+
+def make(office: Office, wanted: Create, *, infrastructure: bool = False) -> Network:
     for network in office.registry.networks.values():
         if network.request == wanted.id:
-            return [describe(office, network)]
+            return network
         if network.name == wanted.name:
             raise RefusedError(
                 Code.CONFLICT,
@@ -66,46 +86,40 @@ def create(office: Office, wanted: Create) -> Items:
                 hint=f"see: ncadm network show {wanted.name}",
             )
     check_name(wanted.name)
-    number = office.registry.last_number + 1  # never one that was: its certificates are about
-    if number >= NETWORKS_MAX:
-        raise RefusedError(Code.POOL_EXHAUSTED, "cannot create a network: no number is left")
-    given = ((wanted.ipv4, 4), (wanted.ipv6, 6))
-    ranges = [_range(text, version) for text, version in given if text]
-    pools = [_pool(number, r) for r in ranges or default_ranges(office.registry.controller, number)]
-    network = Network(
-        number=number,
-        name=wanted.name,
-        desc=wanted.desc,
-        private=not wanted.public,
-        created_at=office.now_ms,
-        topology="mesh",
-        life=_life(wanted.life),
-        dns=_dns(wanted.dns),
-        mtu=_mtu(wanted.mtu),
-        revision=0,
-        purged=0,
-        epoch=1,
-        state_at=office.now_ms,
-        state_revision=0,
-        request=wanted.id,
-    )
+    number = next_number(office)
+    ranges = ranges_of(wanted) or default_ranges(office.registry.controller, number)
+    pools = [pool_of(number, one) for one in ranges]
+    network = _new_network(wanted, number, office.now_ms, infrastructure=infrastructure)
+    check_whole(network, ranges)
 
     def do(work: Work) -> None:
-        work.put_network(network)
-        write_meta(work.connection, "last network", b"%d" % number)
-        for pool in pools:
-            work.pools.put(pool)
+        add_network(work, network, pools)
+        last = b"%d" % number
+        write_sealed(work.connection, "last network", last, work.seals.sums)
         prefixes = ", ".join(pool.prefix for pool in pools)
-        work.note("admin", "network.create", network.id(office.registry.controller), prefixes)
+        work.note(office.actor, "network.create", network.id(office.registry.controller), prefixes)
 
     office.change(do)
+    office.registry.last_number = number
     for pool in pools:
         office.registry.book.add(pool)
-    return [describe(office, network)]
+    return office.registry.networks[number]
 
 
-def list_all(office: Office, _: List) -> Items:
-    return [describe(office, network) for network in office.registry.networks.values()]
+def list_all(office: Office, wanted: List) -> Told:
+    """In the order of their numbers."""
+    behind = position(wanted)
+    pattern = re.compile(fnmatch.translate(wanted.name or "*"), re.IGNORECASE)
+    networks = office.registry.networks
+    numbers = sorted(n for n in networks if n > behind and pattern.match(networks[n].name))
+    rows = [networks[n] for n in numbers[: wanted.limit + 1]]
+    counts = count_members(office, [network.number for network in rows])
+    return page(
+        rows,
+        wanted.limit,
+        lambda network: describe(office, network, counts),
+        cursor=lambda network: str(network.number),
+    )
 
 
 def show(office: Office, wanted: Name) -> Items:
@@ -114,164 +128,198 @@ def show(office: Office, wanted: Name) -> Items:
 
 def change(office: Office, wanted: Set) -> Items:
     network = office.network(wanted.network)
-    values: dict[str, Any] = {}
+    values = columns_of(wanted)
     if wanted.name is not None and wanted.name != network.name:
         check_name(wanted.name)
         if any(other.name == wanted.name for other in office.registry.networks.values()):
             raise RefusedError(
                 Code.CONFLICT, f"cannot rename network {network.name}: {wanted.name} exists already"
             )
+        if network.infrastructure:
+            raise RefusedError(
+                Code.DENIED,
+                f"cannot rename network {network.name}: it is infrastructure",
+                hint="controller.yaml names it",
+            )
         values["name"] = wanted.name
-    for field in ("desc", "private"):
-        if getattr(wanted, field) is not None:
-            values[field] = getattr(wanted, field)
-    if wanted.life is not None:
-        values["life"] = _life(wanted.life)
-    if wanted.dns is not None:
-        values["dns"] = _dns(wanted.dns)
-    if wanted.mtu is not None:
-        values["mtu"] = _mtu(wanted.mtu)
     changed = msgspec.structs.replace(network, **values)
-
-    def do(work: Work) -> None:
-        work.put_network(changed)
-        work.restate(network.number)  # a higher epoch: who is away asks anew
-        said = ", ".join(f"{name}={value}" for name, value in values.items())
-        work.note("admin", "network.set", network.id(office.registry.controller), said)
-
-    if changed != network:
-        office.change(do)
-        for session in office.sessions.watchers(network.number):
-            office.desk.push.certificate(session.key, network.number, office.now_ms)
+    check_whole(changed, [pool.range for pool in office.registry.book.pools(network.number)])
+    _check_mesh(office, network, changed)
+    if wanted.routes is not None:
+        values["routes"] = ", ".join(wanted.routes)
+    if changed != network or wanted.routes is not None:
+        store(
+            office, changed, "network.set", values, routes=wanted.routes, renumber=wanted.renumber
+        )
     return [describe(office, office.registry.networks[network.number])]
 
 
-def delete(office: Office, wanted: Name) -> Items:
-    """Only an empty one: members are forgotten first, one by one, knowingly."""
+def give(office: Office, wanted: Give) -> Items:
+    """To another owner: the one way by which a network's owner changes."""
     network = office.network(wanted.network)
-    members = count_members(office, network)
-    if members:
-        raise RefusedError(
-            Code.CONFLICT,
-            f"cannot delete network {network.name}: it has {members} members",
-            hint=f"forget them first: ncadm member forget {network.name} MEMBER",
-        )
-    described = describe(office, network)
-
-    def do(work: Work) -> None:
-        for table in (model.POOL, model.TOKEN, model.ASSIGNMENT, model.FLOOR, model.MEMBER):
-            work.connection.execute(table.delete().where(table.c.network == network.number))
-        row = model.NETWORK.c.number == network.number
-        work.connection.execute(model.NETWORK.delete().where(row))
-        work.note("admin", "network.delete", network.id(office.registry.controller), network.name)
-
-    office.change(do)
-    office.registry.drop_network(network.number)
-    return [described]
+    owner = check_owner(wanted.owner)
+    if owner != network.owner:
+        changed = msgspec.structs.replace(network, owner=owner)
+        store(office, changed, "network.give", {"owner": owner})
+    return [describe(office, office.registry.networks[network.number])]
 
 
-def describe(office: Office, network: Network) -> dict[str, Any]:
+def describe(
+    office: Office, network: Network, counts: dict[int, int] | None = None
+) -> dict[str, Any]:
+    """`counts`: the members of each network, when they were counted already."""
     pools = office.registry.book.pools(network.number)
+    counted = count_members(office, [network.number]) if counts is None else counts
     return {
         "id": network.id(office.registry.controller),
         "name": network.name,
         "desc": network.desc,
+        "owner": network.owner,
         "private": network.private,
+        "infrastructure": network.infrastructure,
         "topology": network.topology,
+        "mesh_max": network.mesh_max,
         "ranges": [pool.prefix for pool in pools],
-        "members": count_members(office, network),
+        "member_prefix": network.member_prefix,
+        "v4_assign": network.v4_assign,
+        "v6_assign": network.v6_assign,
+        "rfc4193": network.rfc4193,
+        "sixplane": network.sixplane,
+        "members": counted.get(network.number, 0),
         "online": len(office.sessions.watchers(network.number)),
         "life": network.life // 1000,
+        "reclaim_after": network.reclaim_after // 1000,
         "dns": network.dns.split(),
+        "routes": [str(route) for route in routes_of(network)],
         "mtu": network.mtu,
+        "ether_types": network.ether_types,
+        "enable_broadcast": network.enable_broadcast,
         "revision": network.revision,
         "epoch": network.epoch,
         "created": iso(network.created_at),
+        "notes": network.notes,
+        "ui": network.ui,
     }
 
 
-def count_members(office: Office, network: Network) -> int:
+def count_members(office: Office, numbers: list[int]) -> dict[int, int]:
+    """Those that have not been forgotten, of each of these networks that has any."""
     table = model.MEMBER
-    query = select(func.count()).select_from(table)
-    query = query.where(table.c.network == network.number, table.c.removed_at == 0)
-    return int(office.connection.execute(query).scalar_one())
+    query = (
+        select(table.c.network, func.count())
+        .where(table.c.network.in_(numbers), table.c.removed_at == 0)
+        .group_by(table.c.network)
+    )
+    return {row[0]: row[1] for row in office.connection.execute(query)}
 
 
-def default_ranges(controller: str, number: int) -> list[IPNetwork]:
-    """10.(100…227).0.0/16 by the number, and a /64 of the /48 that the controller's id gives."""
-    second = 100 + (number - 1) % 128
-    base = int.from_bytes(b"\xfd" + bytes.fromhex(controller)) << 80
-    return [
-        IPv4Network(f"10.{second}.0.0/16"),
-        IPv6Network((base | (number & 0xFFFF) << 64, 64)),
-    ]
+def next_number(office: Office) -> int:
+    """A number that no network ever had: certificates of a deleted one may be about.
 
-
-def check_name(name: str) -> None:
-    if not _NAME.match(name):
+    Raises RefusedError.
+    """
+    number = office.registry.last_number + 1
+    while office.registry.is_taken(number):  # imported
+        number += 1
+    if number >= NETWORKS_MAX:
         raise RefusedError(
-            Code.BAD_REQUEST,
-            f"cannot call a network {name!r}: letters, digits and _.@+- make a name, 63 at most",
+            Code.POOL_EXHAUSTED,
+            f"cannot create a network: all {NETWORKS_MAX - 1} numbers of this controller are used",
+            hint="numbers of deleted networks are not lent again; make another controller",
         )
+    return number
 
 
-def _range(text: str, version: int) -> IPNetwork:
-    network, reason, hint = _read_range(text)
-    if network is not None and network.version != version:
-        reason, hint = f"it is IPv{network.version}", f"--ipv{network.version} {text}"
-    if network is None or reason:
-        raise RefusedError(Code.BAD_REQUEST, f"cannot use the range {text}: {reason}", hint=hint)
-    return network
+def add_network(work: Work, network: Network, pools: list[Pool]) -> None:
+    work.put_network(network)
+    for pool in pools:
+        work.pools.put(pool)
 
 
-def _read_range(text: str) -> tuple[IPNetwork | None, str, str]:
-    """The range, or why it is none and what to write."""
-    try:
-        return ip_network(text), "", ""
-    except ValueError:
-        pass
-    try:
-        around = ip_network(text, strict=False)
-    except ValueError:
-        return None, "it is no range of addresses", "such as 10.9.0.0/16 or fd00:9::/64"
-    return None, "it is an address in a range", f"did you mean {around}?"
+def _new_network(wanted: Create, number: int, now_ms: int, *, infrastructure: bool) -> Network:
+    columns: dict[str, Any] = {
+        "desc": "",
+        "private": True,
+        "topology": "mesh",
+        "life": 0,
+        "dns": "",
+        "mtu": 0,
+    }
+    return Network(
+        number=number,
+        name=wanted.name,
+        created_at=now_ms,
+        revision=0,
+        purged=0,
+        epoch=1,
+        state_at=now_ms,
+        state_revision=0,
+        request=wanted.id,
+        owner=check_owner(wanted.owner),
+        infrastructure=infrastructure,
+        **(columns | columns_of(wanted)),
+    )
 
 
-def _pool(number: int, network: IPNetwork) -> Pool:
-    if network.is_multicast or network.is_loopback or network.prefixlen < 8:
+def ranges_of(wanted: Create | NetworkConfig) -> list[IPNetwork]:
+    """Raises RefusedError."""
+    ranges: list[IPNetwork] = []
+    for given, version in ((wanted.ipv4, 4), (wanted.ipv6, 6)):
+        texts = (given,) if isinstance(given, str) else given
+        ranges += [range_of(text, version) for text in texts if text]
+    check_apart(ranges)
+    return ranges
+
+
+def store(
+    office: Office,
+    changed: Network,
+    action: str,
+    values: dict[str, Any],
+    *,
+    routes: Sequence[str] | None = None,
+    renumber: bool = False,
+) -> None:
+    """Write it, with a higher epoch, so that who is away asks anew; tell who is there."""
+
+    def do(work: Work) -> None:
+        _settle(office, work, changed, renumber=renumber)
+        work.put_network(changed)
+        if routes is not None:
+            put_routes(office, work, changed, set_routes(office, work, changed, routes))
+        work.restate(changed.number)
+        said = ", ".join(f"{name}={value}" for name, value in values.items())
+        work.note(office.actor, action, changed.id(office.registry.controller), said)
+
+    office.change(do)
+    office.tell_settings(changed.number)
+
+
+def _settle(office: Office, work: Work, changed: Network, *, renumber: bool) -> None:
+    """When other rules for addresses are to hold: for everybody. Raises RefusedError."""
+    registry = office.registry
+    if addressing(changed) == addressing(registry.networks[changed.number]):
+        return
+    pools = registry.book.pools(changed.number)
+    for pool in pools:
+        check_beside(pool, (), computed_ranges(changed, changed.id(registry.controller)))
+    stranded = settle(registry, work, changed, pools, actor=office.actor, move=renumber)
+    if stranded and not renumber:
+        raise refuse(work, f"change network {changed.name} so", stranded, force=False)
+
+
+def _check_mesh(office: Office, network: Network, changed: Network) -> None:
+    """A mesh that is too large already is none. Raises RefusedError."""
+    if changed.topology != "mesh" or (changed.topology, changed.mesh_max) == (
+        network.topology,
+        network.mesh_max,
+    ):
+        return
+    members = count_members(office, [network.number]).get(network.number, 0)
+    if members > changed.mesh_max:
         raise RefusedError(
-            Code.BAD_REQUEST,
-            f"cannot use the range {network}: it is not one for an overlay",
-            hint="such as 10.9.0.0/16 or fd00:9::/64",
+            Code.CONFLICT,
+            f"cannot make {network.name} a mesh of at most {changed.mesh_max}:"
+            f" it has {members} members",
+            hint="a hub has no such limit: --topology hub; or raise --mesh-max",
         )
-    try:
-        first, last = usable_range(network)
-    except ValueError as error:
-        smallest = 30 if network.version == 4 else 126
-        raise RefusedError(
-            Code.BAD_REQUEST,
-            f"cannot use the range {network}: it has no address for a member",
-            hint=f"the smallest is a /{smallest}, with {1 if network.version == 4 else 2}",
-        ) from error
-    return Pool(number, str(network), network.version, sixteen(first), sixteen(last))
-
-
-def _life(seconds: int) -> int:
-    if seconds and seconds < LIFE_MIN:
-        raise RefusedError(
-            Code.BAD_REQUEST, f"cannot use a life of {seconds} s: a day is the least, 0 is no end"
-        )
-    return seconds * 1000
-
-
-def _dns(servers: tuple[str, ...]) -> str:
-    try:
-        return " ".join(str(ip_address(server)) for server in servers)
-    except ValueError as error:
-        raise RefusedError(Code.BAD_REQUEST, f"cannot use this DNS server: {error}") from error
-
-
-def _mtu(mtu: int) -> int:
-    if mtu and not 1280 <= mtu <= 9000:
-        raise RefusedError(Code.BAD_REQUEST, f"cannot use MTU {mtu}: 1280 to 9000, or 0 to choose")
-    return mtu

@@ -1,25 +1,30 @@
-"""Join tokens: create, list, show, revoke.
+"""Join tokens: create, list, show, revoke, prune.
 
 The client makes the token's key pair and sends the public half; the secret never comes here. The answer
 has what the client needs to write the join string.
 """
 
+import re
 from ipaddress import ip_address
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import or_, select, tuple_
 
-from controller import model
-from controller.records import Token, sixteen
+from controller.addresses.fixed import check_promise
+from controller.members.minting import prune_tokens
 from controller.refusal import RefusedError
+from controller.store import model
+from controller.store.records import Token, printable
+from controller.store.work import Work
 from controller.verbs.member import check_roles
 from controller.verbs.office import Items, Office, iso, not_found
-from controller.work import Work
+from controller.verbs.paging import Paged, Told, like, page, wrong_cursor
 from protocol.messages import Code
 
 USES_MAX = 10_000
 TTL_MAX = 366 * 24 * 3600  # seconds
+NEAR_MAX = 1000  # of the newest: among them a mistyped id is looked for
 
 
 class Create(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,14 +37,27 @@ class Create(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: str = ""
     ask: bool = False
     roles: tuple[str, ...] = ()
+    desc: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
-class List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class List(Paged, frozen=True, forbid_unknown_fields=True):
+    """In the order in which they were made. `by`: who made them, with * and ?; one of the `states`,
+    if there are some.
+    """
+
     network: str = ""
+    by: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    states: tuple[Literal["live", "used up", "expired", "revoked"], ...] = ()
 
 
 class Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str
+
+
+class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`older`: seconds since they were made and since they lost their worth."""
+
+    older: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 24 * 3600
 
 
 def create(office: Office, wanted: Create) -> Items:
@@ -61,16 +79,18 @@ def create(office: Office, wanted: Create) -> Items:
         address=_fixed_address(office, network.number, wanted),
         ask=wanted.ask,
         roles=check_roles(wanted.roles),
-        created_by="admin",
+        created_by=office.actor,
+        desc=printable(wanted.desc),
     )
 
     def do(work: Work) -> Token:
         known = work.token(token.key)
         if known is not None:
+            _refuse_other(known, token)
             return known
         work.tokens.put(token)
         said = f"token {token.id}, uses {token.uses}, ttl {wanted.ttl} s"
-        work.note("admin", "token.create", network.id(registry.controller), said)
+        work.note(office.actor, "token.create", network.id(registry.controller), said)
         return token
 
     return [
@@ -83,11 +103,24 @@ def create(office: Office, wanted: Create) -> Items:
     ]
 
 
-def list_all(office: Office, wanted: List) -> Items:
-    condition = None
+def list_all(office: Office, wanted: List) -> Told:
+    table = model.TOKEN
+    conditions = []
     if wanted.network:
-        condition = model.TOKEN.c.network == office.network(wanted.network).number
-    return [describe(office, token) for token in _read(office, condition)]
+        conditions.append(table.c.network == office.network(wanted.network).number)
+    if wanted.by:
+        conditions.append(table.c.created_by.like(like(wanted.by), escape="!"))
+    if wanted.states:
+        conditions.append(or_(*(_states(office.now_ms)[state] for state in wanted.states)))
+    if wanted.after:
+        place = tuple_(table.c.created_at, table.c.key)
+        conditions.append(place > tuple_(*_place(wanted.after)))
+    return page(
+        _read(office, *conditions, limit=wanted.limit + 1),
+        wanted.limit,
+        lambda token: describe(office, token),
+        cursor=lambda token: f"{token.created_at}:{token.key.hex()}",
+    )
 
 
 def show(office: Office, wanted: Name) -> Items:
@@ -95,28 +128,38 @@ def show(office: Office, wanted: Name) -> Items:
 
 
 def revoke(office: Office, wanted: Name) -> Items:
-    token = _find(office, wanted.token)
+    """It bites at once, on open connections too; the row stays until it is pruned."""
+    key = _find(office, wanted.token).key
 
-    def do(work: Work) -> None:
-        row = model.TOKEN.c.key == token.key
-        work.connection.execute(model.TOKEN.delete().where(row))
-        network_id = office.registry.network_id(token.network)
-        work.note("admin", "token.revoke", network_id, f"token {token.id}")
+    def do(work: Work) -> Token:
+        token = work.token(key)
+        if token is None:
+            raise LookupError(key.hex())
+        if not token.revoked_at:
+            token = msgspec.structs.replace(token, revoked_at=work.now_ms)
+            work.tokens.put(token)
+            network_id = office.registry.network_id(token.network)
+            work.note(office.actor, "token.revoke", network_id, f"token {token.id}")
+        return token
 
-    office.change(do)
-    return [describe(office, token) | {"state": "revoked"}]
+    return [describe(office, office.change(do))]
+
+
+def prune(office: Office, wanted: Prune) -> Items:
+    """Take rows away that are worth nothing: tidiness, no token lives until then."""
+    before = office.now_ms - wanted.older * 1000
+
+    def do(work: Work) -> int:
+        return prune_tokens(work, before, office.actor)
+
+    return [{"pruned": office.change(do)}]
 
 
 def describe(office: Office, token: Token) -> dict[str, Any]:
-    state = "live"
-    if not token.uses_left:
-        state = "used up"
-    elif office.now_ms >= token.expires_at:
-        state = "expired"
     return {
         "token": token.id,
-        "network": office.registry.networks[token.network].name,
-        "state": state,
+        "network": office.registry.name_of(token.network),
+        "state": token.state(office.now_ms),
         "uses": token.uses,
         "uses_left": token.uses_left,
         "expires": iso(token.expires_at),
@@ -125,7 +168,18 @@ def describe(office: Office, token: Token) -> dict[str, Any]:
         "ask": token.ask,
         "created": iso(token.created_at),
         "created_by": token.created_by,
+        "revoked": iso(token.revoked_at),
+        "desc": token.desc,
     }
+
+
+def _refuse_other(known: Token, wanted: Token) -> None:
+    """A call that is repeated is the same call."""
+    own: dict[str, Any] = {"created_at": 0, "expires_at": 0, "uses_left": 0, "revoked_at": 0}
+    own["sum"] = b""
+    one, other = (msgspec.structs.replace(token, **own) for token in (known, wanted))
+    if one != other:
+        raise RefusedError(Code.CONFLICT, "cannot create a token: another one has this key")
 
 
 def _fixed_address(office: Office, number: int, wanted: Create) -> str:
@@ -141,31 +195,45 @@ def _fixed_address(office: Office, number: int, wanted: Create) -> str:
         raise RefusedError(
             Code.BAD_REQUEST, f"cannot create a token: {wanted.address!r} is no address"
         ) from error
-    if not any(address in pool.range for pool in office.registry.book.pools(number)):
-        raise RefusedError(
-            Code.CONFLICT, f"cannot create a token: {address} is in no range of the network"
-        )
-    held = office.registry.work(office.now_ms).holder(number, sixteen(address))
-    if held is not None and not held.released_at:
-        raise RefusedError(
-            Code.CONFLICT,
-            f"cannot create a token: {address} belongs to member {held.node:010x}",
-        )
+    work, book = office.registry.work(office.now_ms), office.registry.book
+    check_promise(book, work, number, address, bytes.fromhex(wanted.key))
     return str(address)
 
 
 def _find(office: Office, name: str) -> Token:
-    tokens = _read(office, None)
-    found = [token for token in tokens if token.id == name]
-    if not found:
-        raise not_found("token", name, [token.id for token in tokens], "token list")
-    return found[0]
+    """By its id, which is the start of its key."""
+    key = model.TOKEN.c.key
+    if re.fullmatch("[0-9a-f]{12}", name):
+        first = bytes.fromhex(name)
+        found = _read(office, key >= first, key <= first + b"\xff" * 26)
+        if found:
+            return found[0]
+    newest = model.TOKEN.c.created_at.desc()
+    known = office.connection.execute(select(key).order_by(newest).limit(NEAR_MAX)).scalars()
+    raise not_found("token", name, [one[:6].hex() for one in known], "token list")
 
 
-def _read(office: Office, condition: Any) -> list[Token]:
+def _read(office: Office, *conditions: Any, limit: int | None = None) -> list[Token]:
     table = model.TOKEN
-    query = select(*[table.c[name] for name in Token.__struct_fields__])
-    if condition is not None:
-        query = query.where(condition)
-    rows = office.connection.execute(query.order_by(table.c.created_at, table.c.key))
+    query = select(*[table.c[name] for name in Token.__struct_fields__]).where(*conditions)
+    rows = office.connection.execute(query.order_by(table.c.created_at, table.c.key).limit(limit))
     return [Token(*row) for row in rows]
+
+
+def _states(now_ms: int) -> dict[str, Any]:
+    """As `Token.state` has them."""
+    table = model.TOKEN.c
+    intact = table.revoked_at == 0
+    return {
+        "revoked": table.revoked_at > 0,
+        "used up": intact & (table.uses_left == 0),
+        "expired": intact & (table.uses_left > 0) & (table.expires_at <= now_ms),
+        "live": intact & (table.uses_left > 0) & (table.expires_at > now_ms),
+    }
+
+
+def _place(after: str) -> tuple[int, bytes]:
+    match = re.fullmatch(r"(\d{1,15}):([0-9a-f]{64})", after)
+    if match is None:
+        raise wrong_cursor(after)
+    return int(match[1]), bytes.fromhex(match[2])

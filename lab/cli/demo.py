@@ -1,4 +1,6 @@
-"""`zosnet-lab demo`: the farm from power-on to the overlay; exit 0 only if everything holds."""
+"""`zosnet-lab demo`: the farm, or a node in one kind of network, from power-on to the overlay; exit 0
+only if everything holds.
+"""
 
 import argparse
 import sys
@@ -8,19 +10,34 @@ from tempfile import mkdtemp
 from lab import record, report
 from lab.cli.up import require_tools
 from lab.demo import run_demo
-from lab.farm import build_farm
+from lab.farm import FARM, build_farm
+from lab.layouts import LAYOUTS
 from lab.progress import Progress
+from lab.show import show_layout
 from lab.world import World
-from runtime.cli import require_tool
+from runtime.cli import require_tool, table
 from runtime.failure import CannotError, Exit
 
 TUN = Path("/dev/net/tun")
 
 
-EXAMPLES = ("zosnet-lab demo", "zosnet-lab demo --keep", "zosnet-lab demo --report r.json")
+LIST = "list"
+EXAMPLES = (
+    "zosnet-lab demo",
+    "zosnet-lab demo --keep",
+    "zosnet-lab demo --report r.json",
+    "zosnet-lab demo --layout list",
+    "zosnet-lab demo --layout nat44",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--layout",
+        choices=(LIST, *LAYOUTS),
+        metavar="NAME",
+        help="a node in a network of that kind instead of the farm; list: which there are",
+    )
     parser.add_argument("--keep", action="store_true", help="leave the farm up at the end")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a JSON report")
     parser.add_argument("--name", default="farm", help="its name when it is kept (default: farm)")
@@ -28,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.layout == LIST:
+        print(
+            table([[layout.name, layout.shows] for layout in LAYOUTS.values()], ["name", "shows"])
+        )
+        return Exit.OK
+    layout = LAYOUTS.get(arguments.layout or "")
     require_tools()
     require_tool("wireguard-go", package="wireguard-go", what="show the overlay")
     require_tun()
@@ -35,9 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     progress = Progress(sys.stderr)
     with World(arguments.name, capture=arguments.capture) as world:
         try:
-            farm = build_farm(world)
+            farm = build_farm(world, layout.plan if layout else FARM)
             progress.say(f"a farm of {len(farm.machines)} machines is up")
-            told = run_demo(farm, progress)
+            told = show_layout(farm, layout, progress) if layout else run_demo(farm, progress)
         except CannotError:
             progress.finish()
             keep_logs(world)

@@ -10,6 +10,8 @@ from typing import Protocol
 from netns.wireguard.device import Op, Reading
 from runtime.failure import CannotError
 
+ROLE = "wireguard"  # of our devices' links
+
 
 class WireGuardError(CannotError):
     """A device refused something; it may have done a part: read it again."""
@@ -21,8 +23,8 @@ class WireGuardError(CannotError):
 
 class WireGuardBackend(Protocol):
     async def ensure(self, name: str, *, underlay: str, space: str) -> bool:
-        """Make device `name`, or adopt the one that lives; True when it is new and has nothing:
-        no key, no addresses, and is down.
+        """Make device `name`, or adopt the one that lives with its socket in `underlay`; True when it
+        is new and has nothing: no key, no addresses, and is down.
         """
 
     async def read(self, name: str) -> Reading | None:

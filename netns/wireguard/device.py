@@ -94,7 +94,17 @@ class Reset:
     peer: Peer
 
 
-Op = SetDevice | Upsert | Remove | Reset
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Say where a peer is, if only again: the device chooses anew from which of its addresses it sends
+    there. Nothing else of the peer changes, and no packet is lost.
+    """
+
+    key: bytes
+    endpoint: Endpoint
+
+
+Op = SetDevice | Upsert | Remove | Reset | Place
 
 
 class DeviceError(ValueError):
@@ -193,6 +203,9 @@ def apply(have: Device, ops: Iterable[Op]) -> Device:
             case Reset(peer):
                 peers.pop(peer.key, None)
                 _give(peers, peer)
+            case Place(key, endpoint):
+                if key in peers:
+                    peers[key] = replace(peers[key], endpoint=endpoint)
             case Upsert(peer):
                 known = peers.get(peer.key)
                 learnt = known.endpoint if known is not None else None

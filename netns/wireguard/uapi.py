@@ -21,6 +21,7 @@ from netns.wireguard.device import (
     Op,
     Peer,
     PeerStat,
+    Place,
     Reading,
     Remove,
     Reset,
@@ -87,6 +88,8 @@ def render(ops: Iterable[Op]) -> str:
                 lines += [f"public_key={peer.key.hex()}", "remove=true", *_peer(peer)]
             case Upsert(peer):
                 lines += _peer(peer)
+            case Place(key, endpoint):
+                lines += [f"public_key={key.hex()}", "update_only=true", f"endpoint={endpoint}"]
     return "\n".join(lines) + "\n\n"
 
 

@@ -10,6 +10,7 @@ name in a directory, so two devices of one name cannot be on a machine, whatever
 """
 
 import asyncio
+import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,14 +20,13 @@ from netns.netlink import Netlink
 from netns.spaces import Spaces
 from netns.values import Link
 from netns.wireguard import uapi
-from netns.wireguard.backend import WireGuardError
+from netns.wireguard.backend import ROLE, WireGuardError
 from netns.wireguard.device import Op, Reading
 from runtime.cli import require_tool
 from runtime.failure import CannotError, Exit
 from runtime.paths import RUN
 
 PROGRAM = "wireguard-go"
-ROLE = "wireguard"
 TUN = Path("/dev/net/tun")
 START_WITHIN = 5.0  # seconds; it takes 0.05
 _POLL = 0.005
@@ -41,11 +41,12 @@ class Userspace:
 
     async def ensure(self, name: str, *, underlay: str, space: str) -> bool:
         if await self.read(name) is not None:
-            self._need_ours(name)
-            if await self._link(name, space) is not None:
-                return False
-            if await self._move(name, underlay, space):  # we were killed before this step
-                return True
+            process = self._need_ours(name)
+            if self._is_in(process, underlay):
+                if await self._link(name, space) is not None:
+                    return False
+                if await self._move(name, underlay, space):  # we were killed before this step
+                    return True
         await self.destroy(name)
         await self._start(name, underlay)
         if not await self._move(name, underlay, space):
@@ -66,12 +67,26 @@ class Userspace:
     async def ended(self, name: str) -> None:
         await children.ended(_child(name))
 
-    def _need_ours(self, name: str) -> None:
-        if children.find(_child(name)) is None:
+    def _need_ours(self, name: str) -> int:
+        process = children.find(_child(name))
+        if process is None:
             raise WireGuardError(
                 f"cannot make WireGuard {name}: a device of that name runs and is not ours",
                 hint=f"end the process behind {uapi.socket_path(name)}",
             )
+        return process
+
+    def _is_in(self, process: int, space: str) -> bool:
+        """Its socket is where it was started. Not in a namespace that was deleted and made anew; one
+        that has more rights than we have does not show where it is, and counts as elsewhere.
+        """
+        fd = self._spaces.open_fd(space)
+        try:
+            return os.fstat(fd).st_ino == Path(f"/proc/{process}/ns/net").stat().st_ino
+        except (FileNotFoundError, PermissionError):
+            return False
+        finally:
+            os.close(fd)
 
     async def _start(self, name: str, underlay: str) -> None:
         program = require_tool(PROGRAM, package=PROGRAM, what=f"make WireGuard {name}")

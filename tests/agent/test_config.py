@@ -33,7 +33,7 @@ host: {bridge_nf: keep}
 clock: step
 supervisor: none
 controllers: ["tcp://192.0.2.1:7000"]
-log: debug
+log: {level: debug}
 """)
 
     assert config.nics.pin == "eth1"
@@ -58,8 +58,7 @@ log: debug
         ("ndmz: {exceptions: [10.0.0.1/8]}", "exceptions: '10.0.0.1/8' is no prefix"),
         ("ndmz: {ipv6: off}", "ndmz.ipv6: YAML reads this as False"),
         ("ndmz: {uplink: ''}", "is neither auto, zos nor a NIC"),
-        ("ndmz: {uplink: eth1}", "uplink: eth1 is not supported yet"),
-        ("ndmz: {ipv4: shared}", "ipv4: shared is not supported yet"),
+        ("ndmz: {ipv4: mine}", "ipv4: 'mine' is not one of auto, own, shared"),
         ("supervisor: runit", "supervisor: 'runit' is not one of zinit, systemd, none"),
     ],
 )

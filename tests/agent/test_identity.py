@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.identity import load_identity
+from agent.identity import Identity, load_identity, load_next, settle_next
 from runtime.failure import CannotError
 
 
@@ -47,6 +47,7 @@ def test_what_is_derived_is_stable_and_differs_between_nodes(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    """S12"""
     path = tmp_path / "node.key"
     load_identity(path)
     path.chmod(mode)
@@ -87,3 +88,34 @@ def test_the_secret_is_not_printed(tmp_path: Path) -> None:
 
     assert identity.secret.hex() not in repr(identity)
     assert repr(identity.secret) not in repr(identity)
+
+
+def derived(identity: Identity) -> tuple[object, ...]:
+    return identity.node_id, identity.ula, identity.mac("npub4"), identity.origin
+
+
+def test_another_key_changes_nothing_that_was_derived_also_the_second_time(tmp_path: Path) -> None:
+    """S6"""
+    path = tmp_path / "node.key"
+    first = load_identity(path)
+    for _ in range(2):
+        present = load_identity(path)
+        following = load_next(present, path, make=True)
+        assert following is not None
+        assert load_next(present, path, make=True) == following  # asked again it is the same
+        settle_next(present, path)
+        assert load_next(load_identity(path), path) is None
+        assert load_identity(path) == following
+        assert following.public != present.public
+        assert derived(following) == derived(first)
+
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["node.key", "node.seed"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_damaged_seed_is_said_and_not_replaced(tmp_path: Path) -> None:
+    load_identity(tmp_path / "node.key")
+    (tmp_path / "node.seed").write_bytes(b"short")
+
+    with pytest.raises(CannotError, match="it has 5 bytes"):
+        load_identity(tmp_path / "node.key")

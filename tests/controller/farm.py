@@ -98,8 +98,12 @@ class Controller:
         return self._process.wait(10)
 
     def ncadm(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.ncadm_at("--socket", str(self.socket), words=words)
+
+    def ncadm_at(self, *flags: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """`flags` say which controller is meant."""
         return subprocess.run(
-            [sys.executable, "-m", "controller.admin", *words, "--socket", str(self.socket)],
+            [sys.executable, "-m", "controller.admin", *words, *flags],
             capture_output=True,
             text=True,
             cwd=TREE,
@@ -142,8 +146,12 @@ class Controller:
     def _listens(self) -> bool:
         if not self.alive:
             raise AssertionError(f"the controller ended: {self.log.read_text()}")
-        with socket.socket() as probe:
-            return self.socket.exists() and probe.connect_ex(("127.0.0.1", self.port)) == 0
+        if not self.socket.exists():
+            return False
+        with socket.socket() as probe, socket.socket(socket.AF_UNIX) as admin:
+            # the file alone may be what a killed one left
+            listening = probe.connect_ex(("127.0.0.1", self.port))
+            return listening == 0 == admin.connect_ex(str(self.socket))
 
 
 @contextmanager

@@ -1,24 +1,30 @@
 """A controller without sockets: a real database and desk, frames in and out as values, time by hand."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlmodel import SQLModel
 
+from controller.addresses.idle import Idle
 from controller.cli.init import create
 from controller.config import Config
-from controller.desk import Desk
-from controller.model import ASSIGNMENT
+from controller.front.desk import Desk
+from controller.front.push import Push
+from controller.front.sessions import Sessions
 from controller.opening import open_registry
-from controller.pools import to_int
-from controller.push import Push
 from controller.registry import Registry
-from controller.sessions import Sessions
+from controller.store.audit import Entry
+from controller.store.model import ASSIGNMENT, AUDIT, NODE, TOKEN
+from controller.store.records import Token, sixteen
+from controller.store.survey import believe, survey
+from controller.store.work import QUARANTINE_MS
 from controller.verbs.dispatch import answer
 from controller.verbs.office import Office
-from controller.work import QUARANTINE_MS
 from protocol.admin import Call, Failed, Result, decode_answer, encode_admin
 from protocol.keys import new_curve_pair
 from protocol.messages import (
@@ -69,6 +75,7 @@ class Guest:
     endpoints: tuple[str, ...] = ()
     families: tuple[int, ...] = (4,)
     name: str = "n1"
+    generation: int = 1
 
 
 @dataclass
@@ -78,6 +85,7 @@ class House:
     deaf: set[bytes] = field(default_factory=set)  # routing ids that take nothing
     now_ms: int = START_MS
     now: float = 1000.0
+    spoilt: bool = False  # by the test: some rows are not as the controller wrote them
     _count: int = 0
 
     def __post_init__(self) -> None:
@@ -88,6 +96,7 @@ class House:
     def open(self) -> None:
         """Open the database, as a start does; what was in memory is gone."""
         self.registry: Registry = open_registry(self.config)
+        self.registry.idle = Idle(self.now_ms)  # started in our time
         self.sessions = Sessions()
         self.push = Push(self.registry, self.sessions, self._send)
         self.desk = Desk(self.registry, self.sessions, self.push)
@@ -112,14 +121,24 @@ class House:
         return reply.items
 
     def call(self, verb: str, **arguments: Any) -> Result | Failed:
-        frame = encode_admin(Call(7, verb, arguments))
+        return self._call(Call(7, verb, arguments))
+
+    def rehearse(self, verb: str, **arguments: Any) -> Result | Failed:
+        return self._call(Call(7, verb, arguments, dry_run=True))
+
+    def _call(self, call: Call) -> Result | Failed:
+        frame = encode_admin(call)
         reply = decode_answer(answer(self.office, frame, self.now_ms, self.now))
         self.push.run(self.now)
         assert not self.registry.connection.in_transaction()
         return reply
 
-    def network(self, name: str = "home", ipv4: str = "10.9.0.0/16", ipv6: str = "") -> str:
-        made = self.do("network.create", id=f"request-{name}", name=name, ipv4=ipv4, ipv6=ipv6)
+    def network(
+        self, name: str = "home", ipv4: str = "10.9.0.0/16", ipv6: str = "", **more: Any
+    ) -> str:
+        made = self.do(
+            "network.create", id=f"request-{name}", name=name, ipv4=ipv4, ipv6=ipv6, **more
+        )
         return str(made[0]["id"])
 
     def token(self, network: str = "home", **more: Any) -> bytes:
@@ -128,6 +147,24 @@ class House:
         self.later(0.001)
         self.do("token.create", network=network, key=public.hex(), **more)
         return bytes(public)
+
+    def old_token(self, **fields: Any) -> bytes:
+        """The public half of a token that is in the database, whatever would be said to it today."""
+        plain: dict[str, Any] = {
+            "key": bytes(new_curve_pair()[0]),
+            "network": 1,
+            "uses": 1,
+            "uses_left": 1,
+            "created_at": self.now_ms,
+            "expires_at": self.now_ms + DAY_MS,
+            "address": "",
+            "ask": False,
+            "roles": "",
+            "created_by": "local",
+        }
+        token = Token(**plain | fields)
+        self.desk.transact(lambda work: work.tokens.put(token), self.now_ms, self.now)
+        return token.key
 
     # nodes
 
@@ -166,8 +203,11 @@ class House:
         return answers[0]
 
     def admit(self, token: bytes, guest: Guest) -> Reply:
+        return self.tell(*self.admit_frame(token, guest))
+
+    def admit_frame(self, token: bytes, guest: Guest) -> tuple[str, bytes, Admit]:
         message = Admit(self.number(), guest.key, guest.name, "0.1.0", "linux")
-        return self.tell(f"t:{token.hex()}", b"token" + guest.routing, message)
+        return f"t:{token.hex()}", b"token" + guest.routing, message
 
     def ask(self, guest: Guest, message: Any) -> Reply:
         return self.tell(f"n:{guest.key.hex()}", guest.routing, message)
@@ -178,14 +218,23 @@ class House:
 
     def hello(self, guest: Guest) -> Reply:
         return self.ask(
-            guest, Hello(self.number(), WIRE_VERSION, guest.name, "0.1.0", "linux", 1, 0)
+            guest,
+            Hello(
+                self.number(),
+                WIRE_VERSION,
+                guest.name,
+                "0.1.0",
+                "linux",
+                guest.generation,
+                self.registry.keyset_number,
+            ),
         )
 
     def join(self, guest: Guest, network: str) -> Reply:
-        return self.ask(
-            guest,
-            Join(self.number(), network, guest.wireguard, guest.endpoints, guest.families, 51820),
-        )
+        return self.ask(guest, self.joining(guest, network))
+
+    def joining(self, guest: Guest, network: str) -> Join:
+        return Join(self.number(), network, guest.wireguard, guest.endpoints, guest.families, 51820)
 
     def refresh(self, guest: Guest, network: str, joined: Joined, revision: int = 0) -> Reply:
         membership = read_unverified(joined.membership, Membership)
@@ -252,23 +301,94 @@ class House:
         with self.registry.connection.begin():
             return int(self.registry.connection.execute(query).scalar_one())
 
+    def notes(self) -> list[Entry]:
+        """The audit log, oldest first."""
+        query = select(*[AUDIT.c[name] for name in Entry.__struct_fields__]).order_by(AUDIT.c.seq)
+        with self.registry.connection.begin():
+            return [Entry(*row) for row in self.registry.connection.execute(query)]
+
+    def audit(self, action: str) -> list[Any]:
+        """The rows of this action, oldest first."""
+        query = select(AUDIT).where(AUDIT.c.action == action).order_by(AUDIT.c.seq)
+        with self.registry.connection.begin():
+            return list(self.registry.connection.execute(query).all())
+
+    def keep_seen(self) -> None:
+        """What the loop does each minute: when nodes were last heard goes into the database."""
+        connection = self.registry.connection
+        for node, (at, where) in self.desk.seen.items():
+            change = NODE.update().where(NODE.c.id == node).values(last_seen=at, last_at=where)
+            connection.execute(change)
+        connection.commit()
+        self.desk.seen.clear()
+
     def check_addresses(self) -> None:
-        """What memory holds as used or resting is exactly what the database has."""
+        """What memory holds as used, resting or promised is exactly what the database has, and all
+        rows fit to their sums.
+        """
         connection = self.registry.connection
         with connection.begin():
             rows = connection.execute(select(ASSIGNMENT)).all()
-            spaces = self.registry.book.spaces(connection, 1)
-        taken: dict[int, set[int]] = {}
-        for row in rows:
-            if not row.released_at or row.released_at + QUARANTINE_MS > self.now_ms:
-                taken.setdefault(row.family, set()).add(to_int(row.address))
-        for pool, space in spaces:
-            space._wake(self.now_ms)
-            stored = {address for address in taken.get(pool.family, ()) if space.covers(address)}
+            tokens = connection.execute(select(TOKEN).where(TOKEN.c.address != "")).all()
+            work = self.registry.work(self.now_ms)
+            places = [
+                place
+                for network in self.registry.networks.values()
+                for place in self.registry.book.places(work, network)
+            ]
+        for place in places:
+            space = place.space
+            space.wake_all(self.now_ms)
+            stored = {
+                int.from_bytes(row.address): row.released_at and row.released_at + QUARANTINE_MS
+                for row in rows
+                if row.network == place.pool.network
+                and (not row.released_at or row.released_at + QUARANTINE_MS > self.now_ms)
+            }
+            stored = {address: until for address, until in stored.items() if address in space.shape}
             assert all(address in space for address in stored)
-            assert space.size - space.free == len(stored)
-        live = [(row.family, row.node) for row in rows if not row.released_at]
+            assert space.taken == len(stored)
+            resting = {until for until in stored.values() if until}
+            assert space.resting == len([until for until in stored.values() if until])
+            assert space.wakes_at() == min(resting, default=None)
+            promised = {
+                int.from_bytes(sixteen(ip_address(token.address)))
+                for token in tokens
+                if token.network == place.pool.network
+                and (token.uses_left and not token.revoked_at and token.expires_at > self.now_ms)
+            }
+            promised = {address for address in promised if address in space.shape}
+            assert all(space.is_promised(address, self.now_ms) for address in promised)
+            assert space.promised == len(promised - stored.keys())
+            assert space.free == space.shape.size - len(promised | stored.keys())
+        live = [
+            (row.network, row.family, row.node)
+            for row in rows
+            if not row.released_at and row.kind == "auto"
+        ]
         assert len(set(live)) == len(live)
+        if not self.spoilt:
+            assert self.misfits() == []
+
+    def misfits(self) -> list[str]:
+        """The rows that do not fit to their sums."""
+        connection = self.registry.connection
+        with connection.begin():
+            return [found.what for found in survey(connection, self.registry.seals.sums)]
+
+    def spoil(self, sql: str, *values: Any) -> None:
+        """What somebody does who can write the file and has no key."""
+        self.spoilt = True
+        with closing(sqlite3.connect(self.config.database)) as other, other:
+            assert other.execute(sql, values).rowcount, sql
+
+    def edit(self, sql: str, *values: Any) -> None:
+        """A change by hand that is as good as one of the controller's: its rows fit."""
+        connection = self.registry.connection
+        with connection.begin():
+            connection.exec_driver_sql(sql, values)
+            for found in list(survey(connection, self.registry.seals.sums)):
+                believe(connection, found)
 
     def _send(self, routing: bytes, frame: bytes) -> bool:
         if routing in self.deaf:

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any, Self
 
 import zmq
@@ -20,12 +21,14 @@ from protocol.keys import (
 from protocol.messages import (
     WIRE_VERSION,
     Ack,
+    AckKeys,
     Admit,
     Done,
     FetchRows,
     Hello,
     Join,
     Joined,
+    Keys,
     Leave,
     NodeRequest,
     Ping,
@@ -38,7 +41,7 @@ from protocol.messages import (
     decode_reply,
     encode,
 )
-from protocol.signed import open_signed, read_unverified, signer_id
+from protocol.signed import Signed, open_signed, read_unverified, signer_id
 from protocol.statements import Keyset, Membership, NetworkState, check
 
 
@@ -79,6 +82,7 @@ class Line:
         )
         self._socket.connect(endpoint)
         self.pushes: list[Reply] = []
+        self.on_keys: Callable[[Keys], None] = lambda _: None
 
     def __enter__(self) -> Self:
         return self
@@ -92,11 +96,26 @@ class Line:
         self._socket.close()
         self._context.term()
 
+    def shake(self, seconds: float | None = None) -> None:
+        """Wait for the handshake. Raises RefusalError, SilenceError."""
+        if not self._monitor.poll(int(1000 * (self._patience if seconds is None else seconds))):
+            raise SilenceError
+        event = recv_monitor_message(self._monitor)["event"]
+        if event != zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            raise RefusalError(str(zmq.Event(event)))
+
     def send(self, message: TokenRequest | NodeRequest) -> None:
         self._socket.send(encode(message), zmq.NOBLOCK)
 
     def send_raw(self, *frames: bytes) -> None:
         self._socket.send_multipart(frames, zmq.NOBLOCK)
+
+    def exchange(self, frame: bytes, seconds: float = 5.0) -> bytes:
+        """One frame there, the next one that comes. Raises TimeoutError."""
+        self._socket.send(frame, zmq.NOBLOCK)
+        if not self._socket.poll(int(1000 * seconds)):
+            raise TimeoutError
+        return self._socket.recv()
 
     def ask(self, message: Any, seconds: float | None = None) -> Reply:
         """The reply with the request's id; what else comes is kept in `pushes`."""
@@ -115,6 +134,9 @@ class Line:
                 reply = decode_reply(self._socket.recv())
                 if isinstance(reply, Ping):
                     self.send(Pong(reply.id, 0))
+                    continue
+                if isinstance(reply, Keys):
+                    self.on_keys(reply)
                     continue
                 return reply
             if self._monitor.poll(0):
@@ -141,11 +163,13 @@ class Node:
         self.families: tuple[int, ...] = (4,)
         self.line: Line | None = None
         self.keys: dict[bytes, VerifyKey] = {}
+        self.keyset = 0
         self.welcome: Welcome | None = None
         self.membership: Membership | None = None
         self.state: NetworkState | None = None
         self.revision = 0
         self.peers: dict[bytes, Membership] = {}
+        self.names: dict[bytes, str] = {}  # addresses of nodes by their keys
 
     def admit(self) -> Reply:
         """By the token; Done, or how it was refused."""
@@ -155,6 +179,7 @@ class Node:
     def connect(self) -> Line:
         if self.line is None:
             self.line = Line(self.join_string, self.secret, patience=self.patience)
+            self.line.on_keys = lambda pushed: self._trust(pushed.keyset)
         return self.line
 
     def close(self) -> None:
@@ -164,12 +189,21 @@ class Node:
 
     def hello(self) -> Reply:
         line = self.connect()
-        reply = line.ask(Hello(line.id(), WIRE_VERSION, self.name, "0.1.0", "linux", 1, 0))
+        number = self.keyset
+        reply = line.ask(Hello(line.id(), WIRE_VERSION, self.name, "0.1.0", "linux", 1, number))
         if isinstance(reply, Welcome):
-            root = self.join_string.root
-            keyset = open_signed(reply.keyset, Keyset, {signer_id(root): root})
-            self.welcome, self.keys = reply, keyset.verify_keys()
+            self.welcome = reply
+            self._trust(reply.keyset)
         return reply
+
+    def _trust(self, signed: Signed) -> None:
+        """A keyset that is not older than ours, as an agent takes it."""
+        root = self.join_string.root
+        keyset = open_signed(signed, Keyset, {signer_id(root): root})
+        check(keyset)
+        if keyset.number >= self.keyset:
+            self.keyset, self.keys = keyset.number, keyset.verify_keys()
+            self.connect().send(AckKeys(keyset.number))
 
     def join(self, network: str) -> Reply:
         line = self.connect()
@@ -224,7 +258,9 @@ class Node:
         for row in rows.rows:
             membership = open_signed(row.membership, Membership, self.keys)
             check(membership)
+            self.peers = {k: m for k, m in self.peers.items() if self.names.get(k) != row.address}
             self.peers[membership.node] = membership
+            self.names[membership.node] = row.address
         for key in rows.gone:
             self.peers.pop(key, None)
         if not rows.more:

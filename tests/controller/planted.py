@@ -7,7 +7,7 @@ import sys
 import time
 
 from controller.__main__ import main
-from controller.desk import Desk
+from controller.front.desk import Desk
 
 GATHER = 0.1  # seconds
 

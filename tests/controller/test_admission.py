@@ -2,6 +2,8 @@
 
 import pytest
 
+from controller.addresses import numbering
+from controller.config import PendingConfig
 from protocol.ids import first_address_try
 from protocol.keys import CurvePublic
 from protocol.messages import Code, Done, Joined, Refused, Waiting, Welcome
@@ -29,6 +31,7 @@ def test_an_admitted_node_is_known_and_reserved(house: House) -> None:
 
 
 def test_the_same_node_again_is_done_and_costs_no_use(house: House) -> None:
+    """J3: an answer that was lost is asked for again: one row, one use."""
     house.network()
     token, guest = house.token(uses=2), house.guest()
     assert isinstance(house.admit(token, guest), Done)
@@ -56,6 +59,21 @@ def test_an_expired_token_admits_nobody_and_keeps_its_use(house: House) -> None:
     assert code(house.admit(token, house.guest())) == Code.TOKEN_EXPIRED
     assert house.count("node") == 0
     assert house.do("token.list")[0]["uses_left"] == 1
+
+
+@pytest.mark.parametrize("key", [bytes(32), b"\x01" + bytes(30) + b"\x80"])
+def test_a_node_key_of_low_order_is_refused_and_costs_no_use(house: House, key: bytes) -> None:
+    house.network()
+    token, guest = house.token(), house.guest()
+    own, guest.key = guest.key, key
+    refused = house.admit(token, guest)
+
+    assert code(refused) == Code.BAD_REQUEST
+    assert "cannot use this node key: " in str(refused)
+    assert house.count("node") == 0
+    assert house.do("token.list")[0]["uses_left"] == 1
+    guest.key = own
+    assert isinstance(house.admit(token, guest), Done)
 
 
 def test_a_revoked_token_admits_nobody(house: House) -> None:
@@ -97,19 +115,53 @@ def test_a_token_with_an_address_gives_it(house: House) -> None:
 
     assert house.addresses(house.join(guest, network))[0] == "10.9.7.7/16"
     taken = house.call("token.create", network="home", key="ab" * 32, address="10.9.7.7")
-    assert "belongs to member" in str(taken)
+    assert "has it" in str(taken)
 
 
 def test_an_address_that_was_taken_meanwhile_is_a_conflict_and_costs_no_use(house: House) -> None:
     network = house.network()
-    first, second = house.token(address="10.9.7.7"), house.token(address="10.9.7.7")
+    first, second = (house.old_token(address="10.9.7.7") for _ in range(2))
     house.enrol(network, first)
 
     refused = house.admit(second, house.guest())
     assert code(refused) == Code.CONFLICT
-    assert "another member has it" in str(refused)
+    assert "has it" in str(refused)
     assert house.count("node") == 1
-    assert [t["uses_left"] for t in house.do("token.list")] == [0, 1]
+    left = {t["token"]: t["uses_left"] for t in house.do("token.list")}
+    assert left == {first[:6].hex(): 0, second[:6].hex(): 1}
+
+
+def test_a_token_for_a_seat_that_is_taken_leaves_its_address_free(house: House) -> None:
+    network, other = house.network(), house.network("other", "10.8.0.0/16")
+    house.enrol(network, house.token(roles=["management"]))
+    known = house.enrol(other, house.token("other"))
+    both = house.token(roles=["management"], address="10.9.7.7")
+
+    for guest in (known, house.guest()):
+        refused = house.admit(both, guest)
+        assert code(refused) == Code.CONFLICT
+        assert "management member" in str(refused)
+    assert (house.count("node"), house.count("assignment")) == (2, 2)
+    house.check_addresses()
+    house.do("token.revoke", token=both[:6].hex())
+    last = house.enrol(network, house.token(address="10.9.7.7"))
+    assert house.addresses(house.join(last, network)) == ["10.9.7.7/16"]
+
+
+def test_who_is_refused_an_address_takes_no_place_among_those_who_wait(house: House) -> None:
+    network = house.network()
+    house.registry.pending = PendingConfig(per_network=2)
+    tokens = [house.old_token(address="10.9.7.7", ask=True) for _ in range(3)]
+    house.enrol(network, house.old_token(address="10.9.7.7"))
+    plain = house.token(ask=True, uses=3)
+    frames = [house.admit_frame(token, house.guest()) for token in (*tokens, plain, plain, plain)]
+    for frame in frames:
+        house.take(*frame)
+    before = len(house.sent)
+    house.work()
+
+    answers = [reply.code if isinstance(reply, Refused) else "" for _, reply in house.sent[before:]]
+    assert answers == [Code.CONFLICT] * 3 + ["", "", Code.FULL]
 
 
 def test_roles_of_the_token_are_the_members(house: House) -> None:
@@ -122,9 +174,7 @@ def test_roles_of_the_token_are_the_members(house: House) -> None:
 def test_two_nodes_whose_keys_hash_to_one_address_get_two(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from controller import admission
-
-    monkeypatch.setattr(admission, "first_address_try", lambda _key: 0xFFFFFFFFFF)
+    monkeypatch.setattr(numbering, "first_address_try", lambda _key: 0xFFFFFFFFFF)
     house.network()
     guests = [house.guest(), house.guest()]
     for guest in guests:
@@ -132,6 +182,29 @@ def test_two_nodes_whose_keys_hash_to_one_address_get_two(
     welcomes = [house.hello(guest) for guest in guests]
 
     assert [w.address for w in welcomes if isinstance(w, Welcome)] == ["ffffffffff", "0000000001"]
+
+
+def test_above_many_nodes_addresses_follow_each_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbering, "SCATTER_MAX", 2)
+    house.network()
+
+    def admitted() -> int:
+        guest = house.guest()
+        house.admit(house.token(), guest)
+        welcome = house.hello(guest)
+        assert isinstance(welcome, Welcome)
+        return int(welcome.address, 16)
+
+    scattered = [admitted() for _ in range(3)]
+    followers = [admitted() for _ in range(3)]
+    assert [after - scattered[-1] for after in followers] == [1, 2, 3]
+    assert len({address >> 20 for address in scattered}) == 3
+    house.reopen()
+    elsewhere = admitted()
+    assert elsewhere >> 20 != followers[-1] >> 20
+    assert admitted() == elsewhere + 1
 
 
 def test_a_name_with_control_characters_is_made_harmless(house: House) -> None:

@@ -125,6 +125,7 @@ def test_check_finds_a_changed_audit_log(tmp_path: Path) -> None:
         assert said(done, 0) == ""
         assert "is sound" in done.stdout
         with sqlite3.connect(one.data / "zosnet.db") as connection:
+            connection.execute("DROP TRIGGER audit_stays_as_it_is")
             connection.execute("UPDATE audit SET action = 'nothing.happened'")
         connection.close()
 
@@ -241,7 +242,9 @@ def test_ncadm_loads_no_database(controller: Controller) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_destructive_verbs_ask_only_on_a_terminal(controller: Controller) -> None:
+def test_destructive_verbs_ask_on_a_terminal_and_want_a_word_from_a_script(
+    controller: Controller,
+) -> None:
     import pty
 
     controller.network("doomed", ipv4="10.8.0.0/16")
@@ -258,6 +261,49 @@ def test_destructive_verbs_ask_only_on_a_terminal(controller: Controller) -> Non
         assert asked.wait(20) == Exit.USAGE
     os.close(master)
     os.close(slave)
-    assert len(controller.ask("network.show", network="doomed")) == 1
+    script = said(controller.ncadm("network", "delete", "doomed"), Exit.USAGE)
+    rehearsed = said(controller.ncadm("network", "delete", "doomed", "--dry-run"), 0)
 
-    said(controller.ncadm("network", "delete", "doomed"), 0)  # no terminal: no question
+    assert (
+        script.splitlines()[1] == "hint: if it is meant: --yes; to see what it would do: --dry-run"
+    )
+    assert rehearsed == "nothing was changed (--dry-run); this would change:\n"
+    assert len(controller.ask("network.show", network="doomed")) == 1
+    said(controller.ncadm("network", "delete", "doomed", "--yes"), 0)
+    said(controller.ncadm("network", "show", "doomed"), Exit.NOT_FOUND)
+
+
+def test_a_member_is_added_by_its_key_and_the_join_string_holds_no_secret(
+    controller: Controller,
+) -> None:
+    controller.network("added", ipv4="10.77.0.0/24")
+    words = ("member", "add", "added", "AB" * 32, "--name", "n7")
+    done = controller.ncadm(*words, "--address", "10.77.0.7", "--role", "transit")
+    shown = controller.ncadm("member", "show", "added", "n7").stdout
+    listed = controller.ncadm("member", "list", "added").stdout.splitlines()
+    changed = controller.ncadm("member", "set", "added", "n7", "--role", "none", "-o", "json")
+    join = parse_join_string(done.stdout)
+
+    assert done.returncode == 0
+    assert not join.has_token
+    assert join.controllers[0][0] == controller.endpoint
+    assert "10.77.0.7/24" in done.stderr
+    assert listed[0].split() == ["ADDRESS", "NAME", "STATE", "SEEN", "ADDRESSES", "ROLES", "FROM"]
+    assert listed[1].split()[1:5] == ["n7", "authorized", "expected", listed[1].split()[4]]
+    assert ["key", "ab" * 32] in [line.split() for line in shown.splitlines()]
+    item = json.loads(changed.stdout)["items"][0]
+    assert (item["roles"], item["connection"]) == ([], "expected")
+    assert isinstance(item["age"], int)
+
+
+def test_it_can_be_ended_as_soon_as_it_listens(tmp_path: Path) -> None:
+    """The handlers are there before anybody can see it."""
+    late = (sys.executable, str(TREE / "tests" / "controller" / "late.py"))
+    one = Controller(tmp_path, program=late).init()
+    try:
+        one.start()
+
+        assert one.stop() == 0
+        assert "controller stopped" in one.log.read_text()
+    finally:
+        one.close()

@@ -5,11 +5,11 @@ from ipaddress import ip_address
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from controller import desk as module
-from controller import membership
-from controller.desk import WAITING_MAX
-from controller.rates import BURST, COSTS, DEBT
-from controller.records import sixteen
+from controller.front import desk as module
+from controller.front.desk import WAITING_MAX
+from controller.front.rates import BURST, COSTS, DEBT
+from controller.members import membership
+from controller.store.records import sixteen
 from protocol.messages import (
     WIRE_VERSION,
     Admit,
@@ -135,16 +135,14 @@ def test_an_address_that_memory_did_not_know_of_is_found_out_and_answered(house:
     guest = house.guest()
     house.admit(house.token(), guest)
     house.hello(guest)
-    connection = house.registry.connection
     held = house.addresses(house.join(holder, network))[0]
     others = [f"10.9.0.{n}" for n in range(2, 7) if held != f"10.9.0.{n}/29"]
     for address in others[:3]:  # all but one, behind the back of the address space
-        with connection.begin():
-            connection.exec_driver_sql(
-                "INSERT INTO assignment"
-                " SELECT network, ?, 4, 29, node, 'manual', 0 FROM assignment LIMIT 1",
-                (sixteen(ip_address(address)),),
-            )
+        house.edit(
+            "INSERT INTO assignment"
+            " SELECT network, ?, 4, 29, node, 'manual', 0 FROM assignment LIMIT 1",
+            sixteen(ip_address(address)),
+        )
     joined = house.join(guest, network)
 
     assert house.addresses(joined) == [f"{others[3]}/29"]
@@ -248,8 +246,11 @@ def test_a_new_hello_or_line_buys_no_more_requests(house: House) -> None:
 def test_of_those_who_share_a_token_each_has_its_own_rate(house: House) -> None:
     house.network()
     token = house.token(uses=10)
+    known = house.guest()
+    house.admit(token, known)
     for _ in range(1000):
-        house.take(f"t:{token.hex()}", b"greedy", Ping(house.number()))
+        _, _, again = admit_frame(house, token, known)
+        house.take(f"t:{token.hex()}", b"greedy", again)
         house.work()
     house.sent.clear()
     house.take(*admit_frame(house, token, house.guest()))

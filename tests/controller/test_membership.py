@@ -1,9 +1,11 @@
 """Join, refresh and leave: addresses stick, the serial rises only with the content."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
-from controller.membership import clean_endpoints
+from controller.members.certificate import clean_endpoints
 from controller.refusal import RefusedError
 from protocol.messages import (
     Code,
@@ -11,6 +13,7 @@ from protocol.messages import (
     Hello,
     Join,
     Joined,
+    Leave,
     Refused,
     Rows,
     Unchanged,
@@ -86,6 +89,39 @@ def test_the_wireguard_key_of_another_member_is_a_conflict(house: House) -> None
     assert isinstance(house.join(second, network), Joined)
 
 
+@pytest.mark.parametrize("key", [bytes(32), b"\x01" + bytes(30) + b"\x80"])
+def test_a_wireguard_key_of_low_order_is_refused_in_join_and_refresh(
+    house: House, key: bytes
+) -> None:
+    network = house.network()
+    guest = house.enrol(network)
+    joined, own = house.join(guest, network), guest.wireguard
+    assert isinstance(joined, Joined)
+    guest.wireguard = key
+    answers = [house.join(guest, network), house.refresh(guest, network, joined)]
+
+    for refused in answers:
+        assert code(refused) == Code.BAD_REQUEST
+        assert "cannot use this WireGuard key: " in str(refused)
+    guest.wireguard = own
+    assert house.membership(house.join(guest, network)) == house.membership(joined)
+
+
+def test_who_walks_into_a_public_network_with_a_key_of_low_order_leaves_no_trace(
+    house: House,
+) -> None:
+    guest = house.enrol(house.network())
+    other = house.network("other", ipv4="10.10.0.0/16")
+    house.do("network.set", network="other", private=False)
+    own, guest.wireguard = guest.wireguard, bytes(32)
+
+    assert code(house.join(guest, other)) == Code.BAD_REQUEST
+    assert house.count("member") == 1
+    guest.wireguard = own
+    assert isinstance(house.join(guest, other), Joined)
+    assert house.count("member") == 2
+
+
 def test_a_refresh_without_change_looks_into_no_database(house: House) -> None:
     network = house.network()
     guest = house.enrol(network)
@@ -95,6 +131,7 @@ def test_a_refresh_without_change_looks_into_no_database(house: House) -> None:
     house.registry.connection.close()  # from here on a look would raise
 
     assert isinstance(house.refresh(guest, network, joined), Unchanged)
+    house.reopen()
 
 
 def test_a_refresh_from_behind_is_told_what_is(house: House) -> None:
@@ -148,6 +185,24 @@ def test_a_node_joins_only_where_it_was_admitted_unless_the_network_is_public(
     assert isinstance(house.join(guest, other), Joined)
 
 
+def test_a_node_that_finds_no_place_in_a_public_network_is_no_member_of_it(house: House) -> None:
+    """Not even one that an operator could see, or that would be welcomed there."""
+    house.network("home")
+    guest = house.enrol(house.network("home"))
+    other = house.network("other", ipv4="10.10.0.0/16", private=False, mesh_max=2)
+    for name in ("a", "b"):
+        house.enrol(other, house.token("other"), name=name)
+    refused = house.join(guest, other)
+    welcome = house.hello(guest)
+
+    assert code(refused) == Code.MESH_FULL
+    assert isinstance(welcome, Welcome)
+    assert other not in welcome.networks
+    assert {m["name"] for m in house.do("member.list", network="other")} == {"a", "b"}
+    house.do("network.set", network="other", mesh_max=3)
+    assert isinstance(house.join(guest, other), Joined)
+
+
 def test_who_leaves_is_gone_for_the_others_and_may_come_back_to_its_address(house: House) -> None:
     network = house.network()
     guest, peer = house.enrol(network), house.enrol(network, name="n2")
@@ -166,6 +221,48 @@ def test_who_leaves_is_gone_for_the_others_and_may_come_back_to_its_address(hous
     after = house.membership(house.join(guest, network))
     assert after.addresses == before.addresses
     assert after.serial > floors[guest.key]
+
+
+@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_refresh_that_comes_after_the_leave_brings_nobody_back(
+    house: House, private: bool, together: bool
+) -> None:
+    """It was on its way, or is a copy's; only who joins wants to be in."""
+    network = house.network(private=private)
+    guest, peer = house.enrol(network), house.enrol(network, name="n2")
+    joined = house.join(guest, network)
+    assert isinstance(joined, Joined)
+    if together:
+        house.take(f"n:{guest.key.hex()}", guest.routing, Leave(house.number(), network))
+    else:
+        assert isinstance(house.leave(guest, network), Done)
+    refused = house.refresh(guest, network, joined)
+    house.later(1)
+    house.push.run(house.now)
+    gone = house.pushed_rows(peer)[-1]
+
+    assert code(refused) == Code.NOT_FOUND
+    assert "has left it" in str(refused)
+    assert gone.gone == (guest.key,)
+    assert [m["joined"] for m in house.do("member.list", network="home", name="n1")] == [False]
+    assert code(house.refresh(guest, network, joined)) == Code.NOT_FOUND
+    house.hello(guest)
+    assert house.addresses(house.join(guest, network)) == house.addresses(joined)
+    assert isinstance(house.refresh(guest, network, joined), Joined)
+
+
+def test_who_left_while_it_may_not_be_in_is_told_that(house: House) -> None:
+    network = house.network()
+    guest = house.enrol(network)
+    joined = house.join(guest, network)
+    assert isinstance(joined, Joined)
+    house.do("member.deauthorize", network="home", member="n1")
+    house.leave(guest, network)
+    waiting = house.refresh(guest, network, joined)
+
+    assert isinstance(waiting, Waiting)
+    assert waiting.state == "deauthorized"
 
 
 def test_leaving_twice_is_done_once(house: House) -> None:
@@ -191,13 +288,16 @@ def test_a_full_pool_says_so_and_stores_nothing(house: House) -> None:
     assert isinstance(refused, Refused)
     assert refused.code == Code.POOL_EXHAUSTED
     assert refused.message == ("cannot assign an address: pool 10.9.0.0/29 of network home is full")
-    assert refused.hint.startswith("make a larger network, or forget members that are gone")
+    assert refused.hint.startswith(
+        "add a range (ncadm pool add home RANGE), or forget members that are gone"
+    )
     assert refused.retry_after > 0
     assert house.count("assignment") == 10
 
 
 @pytest.mark.parametrize("way", ["forgotten", "left"])
 def test_an_address_given_free_rests_a_day_and_then_serves_the_next(house: House, way: str) -> None:
+    """I4: not reused within the quarantine, reused after it."""
     network = house.network(ipv4="10.9.0.0/30")
     first = house.enrol(network, name="first")
     if way == "left":
@@ -268,6 +368,28 @@ def test_families_that_do_not_exist_are_refused_and_store_nothing(house: House) 
     assert house.count("assignment") == 0
     right = msgspec.structs.replace(wrong, families=(4, 6))
     assert isinstance(house.ask(guest, right), Joined)
+
+
+@pytest.mark.parametrize("wrong", [{"families": (5,)}, {"endpoints": ("example.org:5",)}])
+def test_a_refresh_that_makes_no_sense_is_refused_and_costs_only_itself(
+    house: House, wrong: dict[str, Any]
+) -> None:
+    """By somebody who holds all that there is: it is looked at before the others of its batch."""
+    network = house.network()
+    guest, other = house.enrol(network), house.enrol(network, name="n2")
+    joined = house.join(guest, network)
+    assert isinstance(joined, Joined)
+    right = {"families": guest.families, "endpoints": guest.endpoints}
+    house.take(f"n:{other.key.hex()}", other.routing, house.joining(other, network))
+    for name, value in wrong.items():
+        setattr(guest, name, value)
+    refused = house.refresh(guest, network, joined)
+    for name in wrong:
+        setattr(guest, name, right[name])
+
+    assert code(refused) == Code.BAD_REQUEST
+    assert any(to == other.routing and isinstance(r, Joined) for to, r in house.sent[-2:])
+    assert isinstance(house.refresh(guest, network, joined), Unchanged)
 
 
 def test_endpoints_that_lead_nowhere_are_left_out_and_nonsense_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Relays kept step by step are those that a look at everything gives."""
+"""Transits named step by step are those that a look at everything gives; epochs; folded floors."""
 
 import tempfile
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.relays import choose_relays
+from controller.netmap.relays import choose_transit, reach
 from protocol.messages import Joined
 from tests.controller.house import House
 
@@ -23,7 +23,7 @@ steps = st.lists(
 
 @given(steps)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_relays_are_what_a_look_at_everything_gives(
+def test_transits_are_those_that_a_look_at_everything_gives(
     plan: list[tuple[str, int, set[str]]],
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -41,10 +41,12 @@ def test_relays_are_what_a_look_at_everything_gives(
                 case _:
                     roles = ["transit"] if what == "transit" else []
                     house.do("member.set", network="home", member=guest.name, roles=roles)
-            netmap = house.registry.netmap(1)
-            reach = {key: entry.reach for key, entry in netmap.entries.items()}
-            assert netmap.relays == choose_relays(reach)
-            assert netmap.transits == {k: r for k, r in reach.items() if r.transit}
+            members = dict(house.registry.roster.members(1))
+            reaches = {key: reach(member) for key, member in members.items()}
+            transits = {key: r for key, r in reaches.items() if r.transit}
+            assert house.registry.netmap(1).transits == transits
+            for key, member in members.items():
+                assert member.via == (choose_transit(reaches[key], transits.items()) or b"")
         house.close()
 
 

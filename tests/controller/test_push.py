@@ -1,6 +1,8 @@
 """Members behind the head are told, in order, once, and never more than they can take."""
 
-from protocol.messages import Ack, FetchRows, Joined, Rows
+from protocol.messages import Ack, FetchRows, Joined, Rows, encode
+from protocol.signed import read_unverified
+from protocol.statements import Membership
 from tests.controller.house import Guest, House
 
 
@@ -12,6 +14,7 @@ def acknowledge(house: House, guest: Guest, network: str) -> list[Rows]:
 
 
 def test_a_newcomer_is_pushed_to_those_who_are_there(house: House) -> None:
+    """D1: at once, to whoever is connected."""
     network = house.network()
     first = house.enrol(network)
     house.pushed(first)
@@ -22,6 +25,36 @@ def test_a_newcomer_is_pushed_to_those_who_are_there(house: House) -> None:
     assert [row.name for rows in pushed for row in rows.rows] == ["n2"]
     assert pushed[-1].revision == house.registry.networks[1].revision
     assert house.pushed_rows(second) == []
+
+
+def test_a_join_is_as_many_bytes_to_each_however_many_there_are(house: House) -> None:
+    """D2: the row of the newcomer, hidden and relayed as all of them are, and nothing beside it."""
+    network = house.network()
+    house.enrol(
+        network,
+        house.token(roles=["transit"]),
+        name="transit",
+        endpoints=("192.0.2.1:51820", "[2001:db8::1]:51820"),
+        families=(4, 6),
+    )
+    first = house.enrol(network, name="hidden")
+    sizes = []
+    for count in (1, 40):
+        for number in range(count):
+            house.enrol(network, name=f"m{count}{number}")
+        house.say(first, Ack(network, house.registry.networks[1].revision))
+        house.pushed(first)
+        house.later(1)
+        house.enrol(network, name=f"newcomer{count:02}")
+        house.later(0.05)
+        house.work()
+        (told,) = house.pushed_rows(first)
+        assert [row.name for row in told.rows] == [f"newcomer{count:02}"]
+        assert house.pushed(first) == []
+        sizes.append(len(encode(told)))
+
+    assert abs(sizes[1] - sizes[0]) < 8  # numbers that have grown
+    assert sizes[1] < 512
 
 
 def test_a_newcomer_gets_its_netmap_only_after_its_peers_were_told(house: House) -> None:
@@ -149,6 +182,7 @@ def test_a_fetch_that_brought_nothing_holds_no_push_back(house: House) -> None:
 def test_hidden_members_are_relayed_as_soon_as_a_transit_is_there(house: House) -> None:
     network = house.network()
     hidden = house.enrol(network, name="hidden")
+    assert house.membership(house.join(hidden, network)).via == b""
     house.pushed(hidden)
     house.later(1)
     transit = house.enrol(
@@ -158,14 +192,15 @@ def test_hidden_members_are_relayed_as_soon_as_a_transit_is_there(house: House) 
         endpoints=("192.0.2.1:51820", "[2001:db8::1]:51820"),
         families=(4, 6),
     )
-    state = house.state(house.pushed_rows(hidden)[0])
+    rows = house.pushed_rows(hidden)[0]
+    told = [read_unverified(row.membership, Membership) for row in rows.rows]
 
-    assert [(r.member, r.transit) for r in state.relays] == [(hidden.key, transit.key)]
+    assert {one.node: one.via for one in told} == {hidden.key: transit.key, transit.key: b""}
+    assert rows.state is None
     house.reopen()
     house.hello(hidden)
-    joined = house.join(hidden, network)
-    assert isinstance(joined, Joined)
-    assert house.state(joined) == state
+    again = house.membership(house.join(hidden, network))
+    assert again == next(one for one in told if one.node == hidden.key)
 
 
 def test_a_change_of_settings_is_pushed_to_all(house: House) -> None:

@@ -1,11 +1,11 @@
 """Purses: what may be asked at once and for long, and who is not listened to."""
 
-from controller.rates import BURST, COSTS, DEBT, RATE, Rates
+from controller.front.rates import BURST, COSTS, DEBT, RATE, Rates
 
 
 def asked(rates: Rates, who: str, times: int, now: float) -> int:
     """How many of `times` requests were within the rate."""
-    return sum(rates.spend(who, 1.0, now) for _ in range(times))
+    return sum(rates.purse(who, now).spend(1.0) for _ in range(times))
 
 
 def test_a_purse_holds_a_burst_and_fills_again() -> None:
@@ -19,25 +19,25 @@ def test_one_s_purse_is_not_another_s() -> None:
     rates = Rates()
     asked(rates, "greedy", 1000, 0.0)
 
-    assert rates.spend("modest", COSTS["leave"], 0.0)
+    assert rates.purse("modest", 0.0).spend(COSTS["leave"])
 
 
 def test_whoever_goes_on_in_debt_is_not_listened_to_until_he_rests() -> None:
     rates = Rates()
     asked(rates, "n", int(BURST), 0.0)
-    assert rates.may_speak("n", 0.0)
+    assert rates.purse("n", 0.0).may_speak
     asked(rates, "n", int(DEBT), 0.0)
-    assert not rates.may_speak("n", 0.0)
+    assert not rates.purse("n", 0.0).may_speak
 
-    assert rates.may_speak("n", 1.0)
-    assert rates.spend("n", 1.0, 1.0)
+    assert rates.purse("n", 1.0).may_speak
+    assert rates.purse("n", 1.0).spend(1.0)
 
 
 def test_a_fine_is_paid_whatever_is_left() -> None:
     rates = Rates()
-    rates.fine("n", BURST + DEBT, 0.0)
+    rates.purse("n", 0.0).fine(BURST + DEBT)
 
-    assert not rates.may_speak("n", 0.0)
+    assert not rates.purse("n", 0.0).may_speak
 
 
 def test_purses_that_are_full_again_are_forgotten() -> None:

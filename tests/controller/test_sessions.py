@@ -1,6 +1,6 @@
 """Who is connected, and who is silent."""
 
-from controller.sessions import DEAD_AFTER, PING_AFTER, Sessions
+from controller.front.sessions import DEAD_AFTER, PING_AFTER, Sessions
 
 
 def test_only_silent_sessions_are_pinged_once_and_end_later() -> None:

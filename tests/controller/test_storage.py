@@ -5,17 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from controller import audit, keyring
 from controller.cli.init import create
 from controller.config import Config
-from controller.database import DatabaseError, Lock, open_reader, open_writer
-from controller.keyring import KeyFileError
-from controller.model import MEMBER
 from controller.opening import open_registry
+from controller.signing import keyring
+from controller.signing.keyring import KeyFileError
+from controller.store import audit
+from controller.store.database import DatabaseError, Lock, open_reader, open_writer
+from controller.store.soundness import Soundness
 from protocol.messages import Rows
 from protocol.signed import open_signed, read_unverified, signer_id
 from protocol.statements import Keyset, Membership
 from runtime.failure import CannotError, Exit
+from tests.controller.damage import tear, tear_far_inside
+from tests.controller.farm import wait_for
 from tests.controller.house import ENDPOINT, House
 
 
@@ -46,6 +49,7 @@ def test_a_killed_init_leaves_nothing_that_stops_the_next(tmp_path: Path) -> Non
 
 
 def test_secrets_are_files_of_the_owner_and_in_no_database(config: Config) -> None:
+    """S12"""
     secrets = [
         bytes.fromhex((config.keys / name).read_text()) for name in ("root", "signer", "curve")
     ]
@@ -58,6 +62,7 @@ def test_secrets_are_files_of_the_owner_and_in_no_database(config: Config) -> No
 
 
 def test_a_key_that_others_may_read_is_refused(config: Config) -> None:
+    """S12"""
     keyring.load(config.keys)  # the control
     (config.keys / "signer").chmod(0o640)
     with pytest.raises(KeyFileError) as caught:
@@ -136,23 +141,48 @@ def test_what_is_no_database_is_called_damaged(config: Config) -> None:
     assert caught.value.code == Exit.PROBLEMS
 
 
-def test_a_torn_page_is_called_damaged(tmp_path: Path) -> None:
+def grown(tmp_path: Path) -> Path:
+    """A database with some members."""
     house = House(tmp_path)
     network = house.network()
     for _ in range(20):
         house.enrol(network)
     house.close()
-    path = house.config.database
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
-    data = bytearray(path.read_bytes())
-    for page in range(2, len(data) // 4096):
-        data[page * 4096 : page * 4096 + 200] = b"\xff" * 200
-    path.write_bytes(data)
+    return house.config.database
+
+
+def test_a_torn_page_is_called_damaged(tmp_path: Path) -> None:
+    path = grown(tmp_path)
+    tear(path, range(2, path.stat().st_size // 4096))
 
     with pytest.raises(DatabaseError, match="damaged"):
-        open_registry(house.config)
+        open_registry(Config(data=str(path.parent)))
+
+
+def test_a_large_database_is_looked_over_beside_the_work(tmp_path: Path) -> None:
+    path = grown(tmp_path)
+    sound = Soundness(path)
+    wait_for(lambda: sound.done)
+    assert sound.problem is None
+    sound.end()
+
+    tear_far_inside(path)
+    torn = Soundness(path)
+    wait_for(lambda: torn.done)
+    torn.end()
+
+    assert torn.problem is not None
+    assert torn.problem.code == Exit.PROBLEMS
+    assert "damaged" in torn.problem.message
+
+
+def test_a_look_that_is_ended_finds_nothing_wrong(tmp_path: Path) -> None:
+    path = grown(tmp_path)
+    for _ in range(5):
+        sound = Soundness(path)
+        sound.end()
+        assert sound.done
+        assert sound.problem is None
 
 
 def test_a_damaged_table_is_called_damaged(config: Config) -> None:
@@ -169,14 +199,12 @@ def test_a_damaged_table_is_called_damaged(config: Config) -> None:
 @pytest.mark.parametrize(
     ("column", "value"), [("wireguard", b"short"), ("families", "/"), ("not_after", "never")]
 )
-def test_a_damaged_member_is_left_out_and_the_others_stay(
+def test_a_member_that_cannot_be_signed_for_is_left_out_and_the_others_stay(
     house: House, column: str, value: object
 ) -> None:
     network = house.network()
     good, bad = house.enrol(network), house.enrol(network, name="n2")
-    connection = house.registry.connection
-    with connection.begin():
-        connection.execute(MEMBER.update().where(MEMBER.c.name == "n2").values({column: value}))
+    house.edit(f"UPDATE member SET {column} = ? WHERE name = 'n2'", value)  # noqa: S608
     house.reopen()
     house.hello(good)
     rows = house.fetch(good, network)
@@ -225,6 +253,8 @@ def test_every_deed_is_in_the_audit_log_and_a_changed_one_is_found(house: House)
             "network.set",
         ]
         assert audit.verify(connection) is None
+        for name in ("audit_stays_as_it_is", "audit_stays_whole"):
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
     for change in (
         "UPDATE audit SET detail = 'y' WHERE seq = 3",
         "DELETE FROM audit WHERE seq = 2",

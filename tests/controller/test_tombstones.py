@@ -1,6 +1,6 @@
 """Tombstones last thirty days; who was away longer gets a snapshot."""
 
-from controller.tombstones import KEEP_MS, purge
+from controller.members.tombstones import KEEP_MS, purge
 from protocol.messages import Rows
 from tests.controller.house import House
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from controller import sockets
-from controller.database import open_reader
-from controller.zap import Zap, answer, user_id
+from controller.front import sockets
+from controller.front.zap import Zap, answer, user_id
+from controller.store.database import open_reader
 from tests.controller.house import House
 
 
@@ -62,7 +62,7 @@ def test_a_stranger_is_nobody(house: House, reader: Connection) -> None:
 
 
 def test_the_answer_names_the_user_or_refuses() -> None:
-    assert answer(request(b"k" * 32), lambda key: f"n:{key.hex()}") == [
+    assert answer(request(b"k" * 32), lambda _domain, key: f"n:{key.hex()}") == [
         b"1.0",
         b"7",
         b"200",
@@ -70,7 +70,7 @@ def test_the_answer_names_the_user_or_refuses() -> None:
         b"n:" + b"6b" * 32,
         b"",
     ]
-    assert answer(request(b"k" * 32), lambda _key: "")[2] == b"400"
+    assert answer(request(b"k" * 32), lambda _domain, _key: "")[2] == b"400"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_answer_names_the_user_or_refuses() -> None:
     ],
 )
 def test_anything_else_is_refused_without_a_look(wrong: list[bytes]) -> None:
-    def look_up(_key: bytes) -> str:
+    def look_up(_domain: bytes, _key: bytes) -> str:
         raise AssertionError("asked")
 
     assert answer(wrong, look_up)[2] in (b"400", b"500")
@@ -95,7 +95,7 @@ def test_anything_else_is_refused_without_a_look(wrong: list[bytes]) -> None:
 
 @given(st.lists(st.binary(max_size=40), max_size=9))
 def test_no_request_makes_it_fail(frames: list[bytes]) -> None:
-    assert answer(frames, lambda _key: "")[2] in (b"400", b"500")
+    assert answer(frames, lambda _domain, _key: "")[2] in (b"400", b"500")
 
 
 def test_a_look_up_that_fails_asks_the_client_to_come_again(house: House) -> None:

@@ -1,4 +1,4 @@
-"""The stand-in daemon of tests/fakes/zinitd.py as a process that a test starts and ends."""
+"""A zinit as a process that a test starts and ends: the stand-in, or the real one if ZINIT_BIN names it."""
 
 import json
 import os
@@ -11,28 +11,39 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from zinit.client import Client, Status
+
 PROGRAM = Path(__file__).with_name("zinitd.py")
+STAND_INS = ("0.2.11", "0.2.27", "0.2.28")
+REAL = tuple(filter(None, [os.environ.get("ZINIT_BIN")]))
 
 
 class RunningZinit:
-    """One daemon; its socket and its unit files under `directory`."""
+    """One daemon; its socket and its unit files under `directory`. `kind`: a version of the
+    stand-in, or the path of a real one.
+    """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, kind: str = STAND_INS[0]) -> None:
+        self.kind = kind
         self.socket = directory / "zinit.sock"
         self.units = directory / "units"
         self.logs = directory / "logs"
         self.units.mkdir(exist_ok=True)
         self.process: subprocess.Popen[bytes] | None = None
-        self.errors = directory / "stderr"
+        self.output = directory / "output"
+        self.client = Client(self.socket)
 
-    def start(self, *, speak: str = "line") -> "RunningZinit":
-        argv = [sys.executable, str(PROGRAM), "--speak", speak, "--log-dir", str(self.logs)]
-        with self.errors.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [*argv, "--socket", str(self.socket), "--units", str(self.units)], stderr=errors
-            )
+    def start(self) -> "RunningZinit":
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(self._command(), stdout=output, stderr=output)
         wait_for(self._answers)
         return self
+
+    def _command(self) -> list[str]:
+        if self.kind in STAND_INS:
+            argv = [sys.executable, str(PROGRAM), "--as", self.kind, "--log-dir", str(self.logs)]
+            return [*argv, "--socket", str(self.socket), "--units", str(self.units)]
+        return [self.kind, "-s", str(self.socket), "init", "-c", str(self.units), "--container"]
 
     def end(self) -> int:
         """SIGTERM, and its exit code; it ends its services."""
@@ -51,9 +62,23 @@ class RunningZinit:
     def run(self, name: str, text: str) -> None:
         """Write a unit and monitor it."""
         self.unit(name, text)
-        assert self.ask(f"monitor {name}") == {"state": "ok", "body": None}
+        self.client.monitor(name)
+
+    def status(self, name: str) -> Status:
+        status = self.client.status(name)
+        assert status is not None, f"{name} is not known"
+        return status
+
+    def state(self, name: str) -> str:
+        """As zinit writes it: Error(Exited(Pid(7), 1))."""
+        status = self.status(name)
+        return f"{status.state}({status.detail})" if status.detail else str(status.state)
+
+    def wait_state(self, name: str, state: str, seconds: float = 5) -> None:
+        wait_for(lambda: self.state(name).startswith(state), seconds)
 
     def ask(self, line: str) -> Any:
+        """In the words of 0.2.11."""
         return json.loads(self.raw(line + "\n"))
 
     def raw(self, text: str) -> bytes:
@@ -68,6 +93,7 @@ class RunningZinit:
         return b"".join(parts)
 
     def rpc(self, method: str, *params: str) -> Any:
+        """In the words of 0.2.15 and later."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             connection.connect(str(self.socket))
@@ -76,18 +102,9 @@ class RunningZinit:
             with connection.makefile("rb") as file:
                 return json.loads(file.readline())
 
-    def state(self, name: str) -> str:
-        return str(self.status(name)["state"])
-
-    def status(self, name: str) -> Any:
-        return self.ask(f"status {name}")["body"]
-
-    def wait_state(self, name: str, state: str, seconds: float = 5) -> None:
-        wait_for(lambda: self.state(name).startswith(state), seconds)
-
     def _answers(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, self.errors.read_text()
+        assert self.process.poll() is None, self.output.read_text()
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(str(self.socket))

@@ -4,8 +4,9 @@
 
 Starts every DIR/*.yaml and answers on the socket, one text line a connection. The states, targets,
 error texts, the 2 s between restarts, a oneshot that is never tried again, dependents that stay
-Blocked, `stop` that does not wait: all as zinit 0.2.11. With `--speak rpc` it answers as 0.2.28
-does: JSON-RPC, and a `stop` that ends the process group by SIGKILL after 0.5 s.
+Blocked, `stop` that does not wait: all as zinit 0.2.11. With `--as 0.2.28` it speaks JSON-RPC, and
+`stop` signals after 0.5 s and kills after as much again; `--as 0.2.27` does that too, and does not
+say why it refuses something (0.2.15 and later).
 
 What it does not do: switch the machine off (`shutdown` and `reboot` end the stand-in, as
 `zinit init --container` does), fork without a pause when a test program is missing (twenty times
@@ -21,7 +22,7 @@ import signal
 import socket
 from pathlib import Path
 
-from tests.fakes.zinit.doors import Client, Door, RpcDoor
+from tests.fakes.zinit.doors import DOORS, Client
 from tests.fakes.zinit.loop import Loop
 from tests.fakes.zinit.services import RefusedError, Ring, Supervisor
 
@@ -56,13 +57,13 @@ def main() -> None:
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--units", type=Path, required=True)
     parser.add_argument("--log-dir", type=Path)
-    parser.add_argument("--speak", choices=("line", "rpc"), default="line")
+    parser.add_argument("--as", dest="version", choices=DOORS, default="0.2.11")
     arguments = parser.parse_args()
     loop = Loop()
     if arguments.log_dir:
         arguments.log_dir.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(loop, arguments.units.absolute(), Ring(arguments.log_dir))
-    door = (Door if arguments.speak == "line" else RpcDoor)(loop, supervisor)
+    door = DOORS[arguments.version](loop, supervisor)
     _take_signals(loop, supervisor)
     arguments.socket.unlink(missing_ok=True)
     for path in sorted(arguments.units.glob("*.yaml")):

@@ -14,7 +14,7 @@ from lab.node import Node
 CONFIG = """
 nics: {kinds: [physical, veth]}
 supervisor: none
-log: debug
+log: {level: debug}
 """
 
 

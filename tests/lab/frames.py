@@ -1,7 +1,7 @@
 """Ethernet frames that no honest sender makes, byte by byte."""
 
 import struct
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 PORT = 4242
 _ALL_NODES = IPv6Address("ff02::1")
@@ -23,6 +23,17 @@ def udp4(to: str, sender: str, source: str, destination: str, *, sport: int = PO
     header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(datagram), 1, 0, 64, 17, 0) + ends
     header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
     return ethernet(to, sender, 0x0800, header + datagram)
+
+
+def tcp4(to: str, sender: str, source: str, destination: str, *, flags: int) -> bytes:
+    """An empty segment with these flags (RFC 9293, 3.1: FIN is 1, SYN is 2) for port PORT."""
+    ends = IPv4Address(source).packed + IPv4Address(destination).packed
+    segment = struct.pack("!HHIIBBHHH", PORT, PORT, 1, 0, 0x50, flags, 1024, 0, 0)
+    total = checksum(ends + struct.pack("!HH", 6, len(segment)) + segment)
+    segment = segment[:16] + struct.pack("!H", total) + segment[18:]
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), 1, 0, 64, 6, 0) + ends
+    header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+    return ethernet(to, sender, 0x0800, header + segment)
 
 
 def udp6(to: str, sender: str, source: str, destination: str, *, sport: int = PORT) -> bytes:
@@ -83,12 +94,25 @@ def router_solicit(sender: str, source: str) -> bytes:
 
 
 def router_advert(
-    sender: str, source: str, *, lifetime: int, prefix: str = "", servers: tuple[str, ...] = ()
+    sender: str,
+    source: str,
+    *,
+    lifetime: int,
+    prefix: str = "",
+    servers: tuple[str, ...] = (),
+    prefixes: tuple[str, ...] = (),
+    mtu: int | None = None,
+    life: int = 600,
 ) -> bytes:
-    """To all nodes: a default router for `lifetime` seconds, a /64 and DNS servers for 600."""
+    """To all nodes: a default router for `lifetime` seconds; a /64, or `prefixes` with their lengths,
+    on the link and for addresses, for `life` seconds, and DNS servers for 600.
+    """
     message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, lifetime, 0, 0)
-    if prefix:
-        message += struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 600, 600, 0) + IPv6Address(prefix).packed
+    for net in map(IPv6Network, (*([f"{prefix}/64"] if prefix else []), *prefixes)):
+        message += struct.pack("!BBBBIII", 3, 4, net.prefixlen, 0xC0, life, life, 0)
+        message += net.network_address.packed
+    if mtu is not None:
+        message += struct.pack("!BBHI", 5, 1, 0, mtu)
     if servers:
         message += struct.pack("!BBHI", 25, 1 + 2 * len(servers), 0, 600)
         message += b"".join(IPv6Address(server).packed for server in servers)

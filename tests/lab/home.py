@@ -41,6 +41,13 @@ FILTERS = (
     *(f"inet zosnet_ndmz {chain}" for chain in ("early", "to_ndmz", "through", "outward")),
     "bridge zosnet_ndmz port_check",
 )
+# With an address of its own, as `internet` makes it: else it takes the lowest of its ports'.
+BRIDGE = """
+    ip link add zos address $(cat /sys/class/net/eth0/address) type bridge forward_delay 0 \
+        mcast_snooping 0
+    ip link set eth0 master zos up
+    ip link set zos up
+"""
 RADVD = f"""
 interface lan0 {{
     AdvSendAdvert on;
@@ -67,7 +74,7 @@ class Home:
             PYTHON, PROGRAMS / "run_ndmz.py", *workloads, log=self.node.log("ndmz")
         )
         if wait:
-            wait_until("ndmz for both families", lambda: self.is_ready(process))
+            wait_until("ndmz for both families", lambda: self.is_ready(process), timeout=120)
         return process
 
     def is_ready(self, process: Process) -> bool:
@@ -83,12 +90,12 @@ class Home:
             else NdmzStatus()
         )
 
-    def order(self, text: str) -> None:
+    def order(self, text: str, *, within: float = 30) -> None:
         """Have run_ndmz obey, and wait until it has."""
         log = self.node.log("ndmz")
         before = log.read_text().count("done ")
         self.node.script(f"echo {text} >/run/orders")
-        wait_until(text, lambda: log.read_text().count("done ") > before, timeout=30)
+        wait_until(text, lambda: log.read_text().count("done ") > before, timeout=within)
 
     def reach(self, workload: str, *addresses: str, wait: float = 0.6, port: int = 7) -> set[str]:
         """What of `addresses` answers a probe from inside `workload`: {"icmp 192.0.2.1", …}."""
@@ -108,7 +115,7 @@ class Home:
         guard = Guard(
             inside4=INSIDE4,
             inside6=ula,
-            gateways=frozenset(map(ip_address, status.gateways)),
+            gateways=frozenset(map(ip_address, [*status.gateways, *self.pair[:1]])),
             own=frozenset(map(ip_network, status.own)),
             site=frozenset(map(ip_address, status.site)),
             ports=frozenset(place.guard_port for place in places),
@@ -119,11 +126,25 @@ class Home:
         """nftables in ndmz; only while Ndmz does not run: it would put its own back."""
         self.node.run(*self.node.inside("ndmz", "nft", "-f", "-"), input="".join(texts))
 
+    @property
+    def pair(self) -> list[str]:
+        """The addresses of the cable between ndmz and the host, if IPv4 is shared."""
+        text = self.status().pair
+        return [str(address) for address in ip_network(text)] if text else []
+
+    def open_host(self) -> None:
+        """Of the host's rules for a shared IPv4 only the translation is left."""
+        if self.pair:
+            chains = ("early", "to_host", "through", "outward")
+            text = "".join(f"flush chain ip zosnet_shared {chain}\n" for chain in chains)
+            self.node.run("nft", "-f", "-", input=text)
+
     def in_ndmz(self, *argv: str) -> str:
         return self.node.output(*self.node.inside("ndmz", *argv))
 
     def take_guard_away(self) -> None:
         """NAT is left, and nothing else; ports may talk to each other."""
+        self.open_host()
         self.load(
             "".join(f"flush chain {chain}\n" for chain in FILTERS),
             "".join(
@@ -157,9 +178,12 @@ def all_kinds(*addresses: str) -> set[str]:
     return {f"{kind} {address}" for kind in ("icmp", "tcp", "udp") for address in addresses}
 
 
-def make_home(world: World, *, quiet: bool = False) -> Home:
-    """With `quiet` nothing sends RAs, and DHCP names the Internet's resolver."""
-    site = replace(HOME, lan=replace(HOME.lan, advertise=False, dns=RESOLVER4)) if quiet else HOME
+def make_home(world: World, *, quiet: bool = False, leases: int | None = None) -> Home:
+    """With `quiet` nothing sends RAs, and DHCP names the Internet's resolver. The node's own address
+    is no lease: with `leases` 0 the site gave all that it has.
+    """
+    lan = replace(HOME.lan, advertise=False, dns=RESOLVER4) if quiet else HOME.lan
+    site = replace(HOME, lan=replace(lan, leases=leases))
     inet = internet(world)
     home = router(world, inet, site)
     neighbour, node = world.nodes("neighbour", "n2")
@@ -182,9 +206,7 @@ END
         ip route add default via 192.168.7.1
     """)
     node.script(f"""
-        ip link add zos type bridge forward_delay 0 mcast_snooping 0
-        ip link set eth0 master zos up
-        ip link set zos up
+        {BRIDGE}
         ip addr add {NODE[0]}/24 dev zos
         ip addr add {NODE[1]}/28 dev zos
         ip addr add {NODE[2]}/64 dev zos nodad

@@ -72,7 +72,12 @@ def make_living(world: World, plan: Plan = FARM) -> Living:
 
 
 def power_on(farm: Farm) -> Living:
-    living = Living(farm, prepare(farm, Progress(io.StringIO())))
+    return converge(Living(farm, prepare(farm, Progress(io.StringIO()))))
+
+
+def converge(living: Living) -> Living:
+    """Start the nodes of a farm that was prepared, and wait until all is well."""
+    farm = living.farm
     for node in farm.nodes.values():
         node.start_programs()
     views = watch(farm, Progress(io.StringIO()), timeout=30)
@@ -82,14 +87,16 @@ def power_on(farm: Farm) -> Living:
 
 
 def pid_of(node: Node, words: str) -> int:
-    """As the machine counts it, of the one process of `node` whose command line ends so."""
-    found = [
-        pid
-        for pid, line in processes(node).items()
-        if line.removesuffix(" --keep-trying").endswith(words)
-    ]
-    assert len(found) == 1, found
-    return found[0]
+    """As the machine counts it, of the one process of `node` whose command line ends so. One that it
+    forked is called the same until it becomes another program.
+    """
+
+    def found() -> list[int]:
+        lines = processes(node).items()
+        return [p for p, line in lines if line.removesuffix(" --keep-trying").endswith(words)]
+
+    wait_until(f"one process {words}", lambda: len(found()) == 1, timeout=5)
+    return found()[0]
 
 
 def processes(node: Node) -> dict[int, str]:

@@ -90,3 +90,35 @@ def test_networkd_that_starts_without_room_on_the_disk_keeps_the_node_in_the_ove
 def _runs(node: Node, *, besides: int) -> bool:
     found = node.run("pgrep", "-f", NETWORKD, check=False).stdout.split()
     return any(int(pid) != besides for pid in found)
+
+
+def test_a_node_whose_state_is_read_only_finds_its_uplink(world: World) -> None:
+    lone_server(world, "r", "lan", Lan(IPv4Interface("192.168.7.1/24")))
+    node = world.node("n")
+    world.plug(Nic("n", "eth0", "lan"))
+    configure(node, "probe: {grace: 0.05}")
+    node.script(f"mkdir -p {STATE}; mount --bind {STATE} {STATE}; mount -o remount,bind,ro {STATE}")
+    ended = internet(node)
+
+    assert not node.ok("touch", f"{STATE}/more")
+    assert ended.returncode == 0, ended.stderr
+    assert len(addresses(node, "zos", family=4)) == 1
+
+
+def test_what_was_destroyed_while_events_were_lost_is_repaired(farm: Living) -> None:
+    """More happens while networkd cannot look than the kernel keeps for it."""
+    n2 = farm.node("n2")
+    pid = pid_of(n2, NETWORKD)
+    many = "".join(f"addr add 127.1.{n // 250}.{n % 250}/32 dev lo\n" for n in range(5000))
+    n2.script(f"kill -STOP {pid}; ip -n ndmz route flush default")
+    for batch in (many, many.replace("addr add", "addr del")):
+        n2.run(*n2.inside("ndmz", "ip", "-batch", "-"), input=batch)
+    n2.script(f"kill -CONT {pid}")
+    log = n2.path("/var/log/zosnet/networkd.log")
+    seconds = await_that(
+        "the route", lambda: "default" in n2.output("ip", "-n", "ndmz", "route"), 12
+    )
+    print(f"the route is back after {seconds:.1f} s")
+
+    assert "events were lost" in log.read_text()
+    farm.await_answers(20)

@@ -3,6 +3,7 @@
 import json
 import time
 from ipaddress import IPv4Interface, IPv6Interface
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,7 @@ def await_probe(node: Node) -> None:
 def test_of_three_nics_the_one_with_a_gateway_is_taken_and_the_others_stay_ready(
     world: World,
 ) -> None:
+    """B1, B3: all at once, each in a namespace of its own; a lease without a gateway is no uplink."""
     lone_server(world, "r", "home", HOME)
     lone_server(world, "q", "quiet", QUIET)
     node = booting_node(world, ("eth0", "quiet"), ("eth1", "home"), ("eth2", None))
@@ -112,6 +114,7 @@ def test_of_three_nics_the_one_with_a_gateway_is_taken_and_the_others_stay_ready
 
 
 def test_an_ipv6_only_lan_boots_a_node(world: World) -> None:
+    """B5."""
     lone_server(world, "r", "lan", ONLY6)
     node = booting_node(world, ("eth0", "lan"))
     ended = internet(node)
@@ -128,6 +131,7 @@ def test_an_ipv6_only_lan_boots_a_node(world: World) -> None:
 
 
 def test_a_server_that_starts_late_is_waited_for(world: World) -> None:
+    """B2, as the machine of decision 7 asks."""
     server = world.node("r", disk=False)
     node = booting_node(world, ("eth0", "lan"))
     world.plug(Nic("r", "lan0", "lan"))
@@ -149,6 +153,7 @@ def test_a_server_that_starts_late_is_waited_for(world: World) -> None:
 def test_without_any_network_it_waits_with_reasons_and_a_cable_ends_the_wait_at_once(
     world: World,
 ) -> None:
+    """B6: for ever, not for 15 minutes."""
     lone_server(world, "r", "lan", HOME4)
     node = booting_node(world, ("eth0", "lan"))
     leave_unplugged(world, (node, "eth1"))
@@ -196,7 +201,7 @@ def test_a_second_start_adopts_zos_and_changes_nothing(world: World) -> None:
 
 
 def test_zos_keeps_its_nics_mac_whatever_else_becomes_a_port(world: World) -> None:
-    """Left to itself a bridge takes the lowest MAC of its ports, and another lease with it."""
+    """B7. Left to itself a bridge takes the lowest MAC of its ports, and another lease with it."""
     lone_server(world, "r", "home", HOME4)
     node = booting_node(world, ("eth0", "home"))
     mac = links(node)["eth0"]["address"]
@@ -317,7 +322,7 @@ def test_under_systemd_the_keeper_is_a_transient_unit_started_once(world: World)
 
 
 def test_under_zinit_a_node_has_one_client_id_and_one_lease(world: World) -> None:
-    """The probe, zos and the keeper are one client to the server."""
+    """B8. The probe, zos and the keeper are one client to the server."""
     server = lone_server(world, "r", "home", HOME)
     node = booting_node(world, ("eth0", "home"))
     node.write("/etc/zosnet/agent.yaml", "nics: {kinds: [veth]}\n")
@@ -360,32 +365,49 @@ def test_two_boots_at_once_are_refused(world: World) -> None:
     assert running.poll() is None
 
 
+def planned(node: Node) -> tuple[list[dict[str, Any]], list[str]]:
+    """What `plan` says of each NIC, and what a start would change."""
+    items = json.loads(node.output("zosnet-agent", "plan", "-o", "json"))["items"]
+    nics = [item for item in items if "nic" in item]
+    return nics, [f"{item['where']}: {item['change']}" for item in items if "change" in item]
+
+
 def test_plan_says_what_would_be_chosen_and_touches_nothing(world: World) -> None:
     lone_server(world, "r", "home", HOME4)
     lone_server(world, "p", "public", Lan(IPv4Interface("198.51.100.129/28")))
     node = booting_node(world, ("eth0", "public"), ("eth1", "home"), ("mgmt0", None))
-    before = json.loads(node.output("zosnet-agent", "plan", "-o", "json"))["items"]
+    before, first = planned(node)
     assert internet(node).returncode == 0
     was = kernel_state(node)
     configure(node)
     node.write("/etc/zosnet/agent.yaml", "nics: {kinds: [veth], pin: eth0, exclude: [mgmt*]}\n")
-    after = json.loads(node.output("zosnet-agent", "plan", "-o", "json"))["items"]
+    after, second = planned(node)
+    why = node.output("zosnet-agent", "why", "uplink")
 
     assert {item["nic"]: item["reason"] for item in before} == {
         "eth0": "not probed yet",
         "eth1": "not probed yet",
         "mgmt0": "not probed yet",
     }
+    assert first[:2] == [
+        "uplink: probe eth0, eth1, mgmt0",
+        "uplink: make the best of them the port of zos",
+    ]
     assert [(item["nic"], item.get("uplink")) for item in after] == [
         ("eth0", "next"),
         ("eth1", "now"),
         ("mgmt0", None),
     ]
     assert after[2]["reason"] == "excluded by nics.exclude"
+    assert [change for change in second if change.startswith("uplink")] == []
+    assert "mgmt0" in why
+    assert "left out: excluded by nics.exclude" in why
+    assert "lease of zos" in why
     assert kernel_state(node) == was
 
 
 def test_check_targets_are_reported_and_hold_nothing_up(world: World) -> None:
+    """B10, reported only."""
     server = lone_server(world, "r", "home", HOME4)
     server.spawn(PYTHON, "-c", "import socket; s = socket.create_server(('', 80)); s.accept()")
     node = booting_node(world, ("eth0", "home"))

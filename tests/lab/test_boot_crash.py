@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent.boot.status import Step
-from lab.host import Process
+from lab.host import TREE, Process, wait_until
 from lab.node import Node
 from lab.router import Lan, lone_server
 from lab.wiring import Nic
@@ -26,9 +26,13 @@ from tests.lab.boot_node import (
     nics,
     start_internet,
 )
+from zinit.client import Client, State
+from zinit.units import internet as internet_unit
+from zinit.units import render
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(180)]
 
+AGENT = TREE / ".venv/bin/zosnet-agent"
 NICS = ["eth0", "eth1", "eth2"]
 TRIES = 20  # until a kill falls into the step that it is meant for; a step may last 1 ms
 MOMENTS = 20
@@ -92,6 +96,7 @@ def assert_made_good(node: Node, clean: dict[str, Any], how: str) -> None:
 
 
 def test_a_boot_killed_at_any_step_is_made_good_by_the_next(node: Node) -> None:
+    """B11: after kill -9 too."""
     clean, _ = clean_boot(node)
     missed = []
     for step in Step:
@@ -138,3 +143,34 @@ def test_a_boot_killed_again_and_again_is_made_good_too(node: Node) -> None:
         killed_after(node, chance.uniform(0.5 * took, took))
 
     assert_made_good(node, clean, "killed ten times")
+
+
+def test_under_zinit_a_boot_that_is_killed_five_times_completes(node: Node) -> None:
+    """zinit starts no oneshot again: the unit's own loop does."""
+    node.pull_cable("eth1")
+    node.write("/etc/zosnet/agent.yaml", "nics: {kinds: [veth]}\nprobe: {grace: 0.05}\n")
+    node.write("/etc/zinit/internet.yaml", render(internet_unit(AGENT)))
+    node.start_programs()
+    killed: list[int] = []
+    while len(killed) < 5:
+        wait_until("a boot that probes", lambda: probing(node) not in (0, *killed))
+        killed.append(probing(node))
+        node.run("kill", "-9", str(killed[-1]))
+    states = known_states(node)
+    node.plug_cable("eth1")
+    wait_until("the boot", lambda: known_states(node).get("dhcp-zos") == State.RUNNING)
+
+    assert states == {"internet": State.RUNNING}
+    assert known_states(node)["internet"] == State.SUCCESS
+    assert known_status(node).stands
+    assert nics(node) == NICS
+
+
+def probing(node: Node) -> int:
+    """The pid of the boot that probes now, else 0."""
+    found = boot_status(node)
+    return found.pid if found is not None and found.step is Step.PROBE else 0
+
+
+def known_states(node: Node) -> dict[str, State]:
+    return Client(node.path("/run/zinit.sock")).list()

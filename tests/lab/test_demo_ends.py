@@ -84,13 +84,14 @@ def test_a_demo_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: int)
     said = tmp_path / f"ended{number}.log"
     before = of_the_machine()
     with demo(said) as process:
-        wait_until("an overlay", lambda: b"overlay after" in said.read_bytes())
+        wait_until("an overlay", lambda: b"overlay after" in said.read_bytes(), timeout=60)
+        # routers, nodes, agents, wireguard-go: all of the farm
+        wait_until("the farm", lambda: len(begotten(process.pid)) > 30)
         pids = begotten(process.pid)
         process.send_signal(number)
-        code = process.wait(10)
+        code = process.wait(30)
         wait_until("its processes to end", lambda: is_gone(pids))
 
-    assert len(pids) > 30  # routers, nodes, agents, wireguard-go: all of the farm
     assert of_the_machine() == before
     assert not (DIRECTORY / f"{name_of(said)}.json").exists()
     assert code == (130 if number == signal.SIGINT else -number)

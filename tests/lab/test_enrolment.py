@@ -108,6 +108,10 @@ class Agent:
 
 @pytest.fixture
 def farm(world: World) -> tuple[Controller, Agent, Agent]:
+    return make_farm(world)
+
+
+def make_farm(world: World) -> tuple[Controller, Agent, Agent]:
     host, first, second = world.nodes("c", "n1", "n2")
     world.plug(*(Nic(name, "eth0", "net") for name in ("c", "n1", "n2")))
     for node in (host, first, second):

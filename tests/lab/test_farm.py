@@ -94,6 +94,14 @@ def test_a_changed_plan_makes_a_changed_farm(world: World) -> None:
     assert "--no-ping" in options["lan-b"]
 
 
+def test_a_router_may_have_one_lease_to_give(world: World) -> None:
+    farm = build_farm(world, FARM.with_lan("a", leases=1).with_lan("b", leases=1))
+    options = [router.output("ps", "ax", "-o", "args") for router in farm.routers.values()]
+
+    assert "--dhcp-range=192.168.7.100,192.168.7.100," in "".join(options)
+    assert "--dhcp-range=198.51.100.130,198.51.100.130," in "".join(options)
+
+
 def test_a_farm_in_the_background_takes_commands_and_is_gone_after_down(background: str) -> None:
     record = json.loads(Path(f"/run/zosnet-lab/{NAME}.json").read_text())
     hostname = lab("exec", "--name", NAME, "n2", "hostname")

@@ -54,6 +54,7 @@ def test_networkd_is_small(farm: Living) -> None:
 def test_a_rebooted_node_needs_no_controller_and_only_a_relayed_pair_needs_its_transit(
     farm: Living,
 ) -> None:
+    """D5: the node talks to peers that it knows, from its verified cache."""
     n1, n2 = farm.node("n1"), farm.node("n2")
     farm.kill_controller()
     n2.power_cut()
@@ -86,6 +87,7 @@ def test_a_rebooted_node_needs_no_controller_and_only_a_relayed_pair_needs_its_t
 
 
 def test_each_zos_has_one_client_id_and_one_lease_over_its_reboots(farm: Living) -> None:
+    """N2: npub4 has a MAC of its own, the same after a reboot."""
     n2 = farm.node("n2")
     before = {name: leases(farm, name) for name in SITES}
     n2.power_cut()
@@ -138,13 +140,13 @@ def test_a_killed_networkd_loses_no_packet_and_is_back_with_what_it_finds(farm: 
         n2.spawn(*n2.inside(place, *PING, address), log=n2.log(f"ping-{number}"))
         for number, address in enumerate(others)
     ]
-    download = n2.inside(place, *STREAM, "fetch", str(WEB4), str(STREAM_PORT), "6")
+    download = n2.inside(place, *STREAM, "fetch", str(WEB4), str(STREAM_PORT), "12")
     flows.append(n2.spawn(*download, log=n2.log("fetch")))
     sleep(0.5)
     kill(n2, pid_of(n2, "zosnet-agent networkd"))
     back = await_that("networkd again", lambda: is_new_and_sees_all(farm, "n2", before["pid"]))
     running = [flow.poll() is None for flow in flows]
-    ended = [flow.wait(10) for flow in flows]
+    ended = [flow.wait(20) for flow in flows]
     said = [n2.log(f"ping-{number}").read_text() for number in range(len(flows) - 1)]
     after = farm.status("n2")
 
@@ -162,7 +164,7 @@ def test_a_killed_networkd_loses_no_packet_and_is_back_with_what_it_finds(farm: 
     assert after["came_first"] == before["came_first"]
 
 
-PING = ("ping", "-q", "-i", "0.02", "-c", "300", "-W", "1")
+PING = ("ping", "-q", "-i", "0.04", "-c", "300", "-W", "1")
 
 
 def is_new_and_sees_all(farm: Living, name: str, before: int) -> bool:
@@ -178,18 +180,36 @@ def links_of(node: Node, place: str) -> list[str]:
     return [line.split(": <")[0] for said in named for line in said.splitlines()]
 
 
+@pytest.mark.timeout(120)
+def test_d4_a_dead_controller_takes_no_packet_and_no_tunnel_away(farm: Living) -> None:
+    """D4: for longer than anybody waits for it: refresh, dead connection, several reconnects."""
+    n2 = farm.node("n2")
+    view = farm.views()["n2"]
+    others = [address for name in ("n1", "n3") for address in farm.views()[name].overlay]
+    before = wireguard_of(n2), links_of(n2, view.namespace), farm.status("n2")["pid"]
+    flows = [
+        n2.spawn(*n2.inside(view.namespace, *LONG_PING, address), log=n2.log(f"long-{number}"))
+        for number, address in enumerate(others)
+    ]
+    farm.kill_controller()
+    ended = [flow.wait(60) for flow in flows]
+    said = [n2.log(f"long-{number}").read_text() for number in range(len(flows))]
+    noticed = n2.run("zosnet-agent", "status").stdout
+    farm.serve()
+
+    assert ended == [0] * len(flows)
+    assert [re.findall(r"(\d+) packets transmitted, (\d+) received", text) for text in said] == [
+        [("800", "800")]
+    ] * 4
+    assert (wireguard_of(n2), links_of(n2, view.namespace), farm.status("n2")["pid"]) == before
+    assert "cannot reach the controller" in noticed  # it was really away
+
+
+LONG_PING = ("ping", "-q", "-i", "0.05", "-c", "800", "-W", "1")
+
+
 def wireguard_of(node: Node) -> int:
     return next(pid for pid, args in processes(node).items() if "/wireguard-go " in args)
-
-
-def test_a_killed_wireguard_go_is_back_in_seconds(farm: Living) -> None:
-    for name in ("n1", "n2"):
-        node = farm.node(name)
-        before = wireguard_of(node)
-        kill(node, before)
-        print(f"wireguard-go of {name} killed: all pings after {farm.await_answers(15):.2f} s")
-
-        assert wireguard_of(node) != before
 
 
 def test_a_killed_lease_keeper_leaves_the_address_and_is_started_again(farm: Living) -> None:

@@ -13,6 +13,7 @@ import pytest
 from lab import programs
 from lab.demo import prepare
 from lab.farm import FARM, build_farm
+from lab.internet import WEB4
 from lab.node import Node
 from lab.progress import Progress
 from lab.tamper import forge, netmap_of
@@ -98,6 +99,10 @@ def test_a_node_says_at_each_stage_what_it_has_and_what_it_waits_for(world: Worl
     await_that("a try", lambda: "cannot reach the controller" in reasons(node).get("farm", ""))
     late = fails(node, Exit.NOT_CONVERGED, "wait", "overlay", "--timeout", "0")
     assert "cannot wait longer for overlay: cannot reach the controller at tcp://" in late
+    known, text = reasons(node)["farm"], says(node, "status")
+    assert re.search(r"cannot reach the controller at tcp://\S+, for \d+ s \(is it running", known)
+    assert re.search(r"farm: cannot reach the controller at tcp://\S+, for \d+ s", text)
+    assert node.ok(*node.inside("ndmz", "ping", "-c", "1", "-W", "2", str(WEB4)))
     assert "is not in it" in fails(node, Exit.NOT_FOUND, "leave", "home")
     assert "public IPv4 198.51.100." in says(node, "why", "uplink")
     assert says(node, "why", "ndmz").startswith("ndmz")
@@ -162,12 +167,13 @@ def test_who_leaves_gives_its_addresses_back_and_may_join_again(pair: Living) ->
 
     assert len(before["n2"]["ip"]) == 2
     assert away["n2"]["ip"] == []
-    assert away["n1"] == before["n1"] | {"last_seen": away["n1"]["last_seen"]}
+    assert away["n1"] == before["n1"] | {name: away["n1"][name] for name in ("last_seen", "age")}
     assert not [args for args in processes(n2).values() if "wireguard-go" in args]
     assert list(n2.path("/etc/netns").iterdir()) == []
     assert item(n2)["networkd"]["networks"] == []
-    assert "is in no network" in fails(
-        n2, Exit.NOT_CONVERGED, "wait", "first_ping", "--timeout", "0"
+    await_that(
+        "n2 to be in no network",
+        lambda: "is in no network" in agent(n2, "wait", "first_ping", "--timeout", "0").stderr,
     )
 
     programs.give_join_string(pair.farm.controller, n2, programs.NETWORK, transit=False)
@@ -178,6 +184,27 @@ def test_who_leaves_gives_its_addresses_back_and_may_join_again(pair: Living) ->
     assert waited.startswith("overlay after ")
     assert back == set(pair.views()["n2"].overlay)
     assert pair.await_answers(10) < 10
+
+
+def test_a_member_with_the_role_lets_another_in(pair: Living) -> None:
+    n1, n2, controller = pair.node("n1"), pair.node("n2"), pair.farm.controller
+    join, network = "/run/join-of-n1", programs.NETWORK.name
+    create = ("token", "create", network, "--output-file", join)
+    assert "has not the role mint" in fails(n1, Exit.DENIED, *create)
+    assert not n1.path(join).exists()
+    roles = ("--role", "transit", "--role", "mint")
+    programs.ncadm(controller, "member", "set", network, "n1", *roles)
+    programs.ncadm(controller, "member", "forget", network, "n2", "--yes")
+    await_that("n2 to be out", lambda: "n2" not in members(pair))
+    assert says(n1, *create) == ""
+    n2.write(programs.JOIN_FILE, n1.path(join).read_text())
+    says(n2, "join", programs.JOIN_FILE)
+    await_that("n2 to be back", lambda: members(pair).get("n2", {}).get("joined"), within=60)
+    tokens = programs.ncadm(controller, "token", "list", network)
+
+    assert members(pair)["n2"]["authorized_by"] == f"token {tokens[-1]['token']}"
+    assert tokens[-1]["created_by"] == f"node {members(pair)['n1']['address']}"
+    assert pair.await_answers(30) < 30
 
 
 def test_a_peer_that_is_not_believed_is_named_with_the_reason(pair: Living) -> None:

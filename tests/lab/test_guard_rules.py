@@ -360,7 +360,7 @@ CASES = {
 
 
 def test_there_is_a_case_for_every_rule(home: Home) -> None:
-    guard = home.make_guard(dns_gateway=True)
+    guard = home.make_guard(dns_gateway=True, allowed=ONE)
 
     assert {rule.name for rule in rules(guard)} == set(CASES)
     assert ip_network(PUBLIC_LAN) in guard.own
@@ -376,6 +376,8 @@ def test_without_this_rule_the_guard_is_another(home: Home, name: str) -> None:
     whole = case.look(home)
     home.load(render(guard, without={name}), case.also)
     without = case.look(home)
+    if case.stops and not without:  # on a busy machine what may pass may come late
+        without = case.look(home)
     home.node.script("ip -n ndmz route flush metric 5")
 
     assert (whole, without) == ((False, True) if case.stops else (True, False))

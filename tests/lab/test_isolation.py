@@ -1,12 +1,18 @@
-"""A workload behind ndmz reaches the Internet and nothing else, and nothing reaches it."""
+"""A workload behind ndmz reaches the Internet and nothing else, and nothing reaches it.
+
+ZOSNET_RELOADS=1000 loads the guard so often under the flood; the suite does 100. ZOSNET_FLOOD=1000
+floods with so many packets a second, for a slow machine; the suite with 25 000.
+"""
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from agent.ndmz.guard import TABLE, Guard, render
+from agent.ndmz.guard import Guard, render
 from lab.host import Process, wait_until
 from lab.internet import BEYOND, WEB4, WEB6
 from lab.node import Node
@@ -27,8 +33,11 @@ from tests.lab.home import (
 
 pytestmark = pytest.mark.lab
 
+RELOADS = int(os.environ.get("ZOSNET_RELOADS", "100"))
 WEB = (str(WEB4), str(WEB6))
 SITE = (str(HOME.ends4[1].ip), str(HOME.ends6[1].ip))
+FLOOD = os.environ.get("ZOSNET_FLOOD", "25000")
+BETWEEN_RELOADS = 50  # packets, at least
 GATEWAY = ("192.168.7.1", PUBLIC_GATEWAY, "2001:db8:b:1::1", "2001:db8:b:2::1")
 WATCH = f"""
 table TABLE watch {{
@@ -40,10 +49,12 @@ table TABLE watch {{
 """
 
 
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
+@pytest.fixture(scope="module", params=["own", "shared"])
+def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """With a lease of its own, and where the site gives none: through the host."""
     with World() as world:
-        home = make_home(world)
+        home = make_home(world, leases=None if request.param == "own" else 0)
+        home.node.write("/etc/zosnet/agent.yaml", f"ndmz: {{ipv4: {request.param}}}")
         running = home.start_ndmz("n-one", "n-two")
         home.order(f"site {' '.join(SITE)}")
         yield home
@@ -70,6 +81,7 @@ def forbidden(home: Home) -> list[str]:
         *NODE,
         *home.addresses_of("ndmz"),
         *home.addresses_of("n-two"),
+        *home.pair[:1],
         str(BEYOND),
         *SITE,
     ]
@@ -94,6 +106,7 @@ def send(home: Home, workload: str, *sent: bytes) -> None:
 
 
 def test_a_workload_reaches_the_internet_and_nothing_near(home: Home) -> None:
+    """N8."""
     closed = forbidden(home)
 
     assert home.reach("n-one", *closed, *WEB) == all_kinds(*WEB)
@@ -105,7 +118,7 @@ def test_with_the_guard_away_everything_near_is_reached_and_inbound_is_open(home
     closed = forbidden(home)
     with without_ndmz(home):
         home.take_guard_away()
-        reached = home.reach("n-one", *closed, *WEB)
+        reached = home.reach("n-one", *closed, *WEB, wait=3.0)  # all of them answer
         inwards = reach_in(home)
 
     assert reached == all_kinds(*closed, *WEB)
@@ -113,6 +126,7 @@ def test_with_the_guard_away_everything_near_is_reached_and_inbound_is_open(home
 
 
 def test_nothing_comes_in(home: Home) -> None:
+    """N7."""
     assert reach_in(home) == (set(), set())
 
 
@@ -123,13 +137,18 @@ def inside(home: Home) -> list[str]:
 
 def outside(home: Home) -> list[str]:
     """ndmz's own addresses on the LAN."""
-    return [a for a in home.status().addresses if not a.startswith("2001:db8:b:2:")]
+    addresses = [a for a in home.status().addresses if not a.startswith("2001:db8:b:2:")]
+    return [*addresses, *home.pair]
 
 
 def reach_in(home: Home) -> tuple[set[str], set[str]]:
-    """What the neighbour reaches behind ndmz, and of ndmz."""
+    """What the neighbour reaches behind ndmz, and of ndmz; the host knows the way as well."""
     four, six = (next(a for a in outside(home) if (":" in a) is v6) for v6 in (False, True))
     ula = next(a for a in inside(home) if ":" in a)
+    if home.pair:
+        home.node.script(f"ip route replace 100.127.0.0/16 via {home.pair[1]}")
+        home.neighbour.script(f"ip route replace {home.status().pair} via {NODE[0]}")
+        four = NODE[0]
     home.neighbour.script(f"""
         ip route replace 100.127.0.0/16 via {four}
         ip -6 route replace {ula}/128 via {six}
@@ -140,6 +159,7 @@ def reach_in(home: Home) -> tuple[set[str], set[str]]:
 
 
 def test_forged_sources_do_not_leave_the_port(home: Home) -> None:
+    """N11."""
     own4, own6 = home.addresses_of("n-one")
     other4, other6 = home.addresses_of("n-two")
     gateway = home.in_ndmz("cat", "/sys/class/net/tonrs/address").strip()
@@ -249,43 +269,52 @@ def frame_ends(home: Home) -> tuple[str, str, str]:
     return gateway, link["address"], local
 
 
-def test_a_hundred_reloads_under_a_flood_let_no_packet_out(home: Home) -> None:
+@pytest.mark.timeout(240)
+def test_reloads_under_a_flood_let_no_packet_out(home: Home) -> None:
     watch_lan(home)
     with flood(home) as figures:
-        home.order("reload 100")
+        home.order(f"reload {RELOADS}", within=200)
 
-    assert figures["rate"] >= 5000, figures
+    print(f"{RELOADS} reloads, {figures['packets']} packets, {figures['rate']:.0f} a second")
+    assert figures["packets"] >= RELOADS * BETWEEN_RELOADS, figures
     assert seen(home.node, "bridge") == 0
 
 
-def test_reloads_that_create_the_tables_anew_leak(home: Home) -> None:
-    """The control of the test above: a leak of this kind is seen."""
+def test_reloads_of_prefixes_that_stand_in_sets_leak(home: Home) -> None:
+    """The control of the test above: a leak of this kind is seen (decision 39, on Linux 6.18)."""
     with without_ndmz(home):
-        home.node.write("/run/anew.nft", anew(home.make_guard()))
+        home.open_host()
+        home.node.write("/run/sets.nft", in_sets(home.make_guard()))
         watch_lan(home)
         with flood(home) as figures:
-            home.in_ndmz("sh", "-c", "for i in $(seq 200); do nft -f /run/anew.nft; done")
+            home.in_ndmz("sh", "-c", "for i in $(seq 200); do nft -f /run/sets.nft; done")
 
     print("leaked", seen(home.node, "bridge"), "of", figures["packets"])
-    assert figures["rate"] >= 5000, figures
+    assert figures["packets"] >= 200 * BETWEEN_RELOADS, figures
     assert seen(home.node, "bridge") > 0
 
 
-def anew(guard: Guard) -> str:
-    return f"add table inet {TABLE}\ndelete table inet {TABLE}\n" + render(guard)
+def in_sets(guard: Guard) -> str:
+    """Beside each prefix one that is nobody's: of a single one nft makes a comparison."""
+    text = render(guard)
+    for field, nobody in (("ip", "192.0.2.0/24"), ("ip6", "3fff::/20")):
+        text = re.sub(
+            rf"\b{field} daddr (\S+/\d+) drop", rf"{field} daddr {{ \1, {nobody} }} drop", text
+        )
+    return text
 
 
 def watch_lan(home: Home) -> None:
     """Count what leaves the node by its cable."""
-    watch(home.node, family="bridge", hook="forward", match='oifname "eth0"')
+    watch(home.node, family="bridge", hook="postrouting", match='oifname "eth0"')
 
 
 @contextmanager
 def flood(home: Home) -> Iterator[dict[str, float]]:
-    """From n-one to the neighbour's four addresses, up to 25 000 a second; counted at tonrs."""
+    """From n-one to the neighbour's four addresses, up to FLOOD a second; counted at tonrs."""
     log = home.world.log_path("n2-flood")
     log.unlink(missing_ok=True)
-    program = (SYSTEM_PYTHON, "-I", "-S", str(PROGRAMS / "flood.py"), "25000", *NEIGHBOUR.values())
+    program = (SYSTEM_PYTHON, "-I", "-S", str(PROGRAMS / "flood.py"), FLOOD, *NEIGHBOUR.values())
     before = at_the_guard(home)
     process: Process = home.node.spawn(*home.node.inside("n-one", *program), log=log)
     wait_until("the flood", lambda: log.exists() and "flooding" in log.read_text())
@@ -294,7 +323,7 @@ def flood(home: Home) -> Iterator[dict[str, float]]:
         yield figures
     finally:
         process.terminate()
-        process.wait(5)
+        process.wait(20)
     seconds = float(log.read_text().split()[-1])
     figures["packets"] = at_the_guard(home) - before
     figures["rate"] = figures["packets"] / seconds

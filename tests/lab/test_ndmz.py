@@ -49,6 +49,7 @@ def repaired(home: Home, process: Process) -> bool:
 def test_a_workload_reaches_the_internet_as_ndmz_by_both_families(
     home: Home, running: Process
 ) -> None:
+    """N6, and N3: IPv6's default route is there while ndmz forwards."""
     ask = "exec 3<>/dev/tcp/$0/7; timeout 1 cat <&3"
     seen = [
         home.node.output(*home.node.inside("n-one", "bash", "-c", ask, web)).split()[0]

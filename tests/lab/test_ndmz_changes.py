@@ -69,6 +69,7 @@ def resolver(home: Home, workload: str) -> list[str]:
 
 
 def test_ipv6_joins_when_it_comes_and_goes_without_taking_ipv4_along(home: Home) -> None:
+    """N4, as it joins whenever it comes."""
     with running(home, "", "n-one"):
         before = home.status()
         advertise(home, prefix=PREFIX)

@@ -186,3 +186,16 @@ def test_the_server_keeps_one_lease_for_one_client(world: World) -> None:
 
     assert first == second
     assert len(server.path(LEASES).read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("leases", [0, 1])
+def test_a_server_that_has_given_its_leases_does_not_answer_the_next_client(
+    world: World, leases: int
+) -> None:
+    router(world, internet(world), replace(HOME, lan=replace(HOME.lan, leases=leases)))
+    first, second = world.nodes("n1", "n2")
+    world.plug(Nic("n1", "eth0", HOME.switch), Nic("n2", "eth0", HOME.switch))
+    said = [address_of(lease(node)) for node in (first, second, first)]
+
+    assert [bool(text) for text in said] == [leases > 0, False, leases > 0]
+    assert said[0] == said[2]

@@ -118,6 +118,15 @@ def test_a_person_sees_who_is_silent_and_what_failed(tmp_path: Path) -> None:
     assert "FAIL  door\n      open" in shown
 
 
+def test_a_node_without_an_uplink_shows_what_its_cards_lack_and_no_seconds(tmp_path: Path) -> None:
+    waiting = {"step": "probe", "nics": [{"name": "eth0", "reason": "no carrier"}]}
+    report = make_report({"n2": node(tmp_path, internet=waiting)}, [], [Check("c", True, "")])
+
+    assert report["nodes"][0]["uplink"]["reason"] == "eth0: no carrier"
+    assert "none: eth0: no carrier" in render(report)
+    assert "SECONDS" not in render(report)
+
+
 def test_a_report_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(CannotError) as said:
         write(tmp_path / "no/such/r.json", {})

@@ -16,6 +16,11 @@ from typing import Any, NoReturn
 
 import pytest
 
+from netns.lean import enter_package
+
+enter_package("pyroute2")
+import netns.rtnl  # noqa: E402, F401  # each world is a fork: what is loaded now need not be there
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _NEW_NET, _NEW_PID, _NEW_NS = 0x40000000, 0x20000000, 0x00020000
 _NEW_IPC, _NEW_UTS = 0x08000000, 0x04000000

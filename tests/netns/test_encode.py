@@ -1,10 +1,11 @@
 """What we ask the kernel; whether it agrees is test_netlink's."""
 
+import struct
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 
 import pytest
 
-from netns import encode
+from netns import encode, rtnl
 from netns.values import GROUP
 
 
@@ -87,3 +88,40 @@ def test_a_direct_ipv4_route_has_link_scope_as_the_kernel_wants_it() -> None:
         return request.fields["scope"]
 
     assert (scope(None), scope(IPv4Address(1))) == (253, 0)
+
+
+def encoded(request: encode.Request) -> bytes:
+    """As the kernel gets it."""
+    message = rtnl._message(request)
+    message.encode()
+    return bytes(message.data)
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """struct rtattr and what it holds, padded: linux/rtnetlink.h."""
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def test_a_vlan_is_its_number_on_a_link_below() -> None:
+    sent = encoded(encode.new_vlan("eth0.12", lower=3, number=12))
+    number = attribute(1, struct.pack("=H", 12))  # IFLA_VLAN_ID
+
+    assert attribute(5, struct.pack("=I", 3)) in sent  # IFLA_LINK
+    assert attribute(1, b"vlan\0") + attribute(2, number) in sent  # IFLA_INFO_KIND, _DATA
+
+
+@pytest.mark.parametrize(
+    ("mode", "more"),
+    [
+        ("active-backup", b""),
+        # IFLA_BOND_AD_LACP_RATE: fast; IFLA_BOND_XMIT_HASH_POLICY: layer 3 and 4
+        ("802.3ad", attribute(21, b"\1") + attribute(14, b"\1")),
+    ],
+)
+def test_a_bond_looks_at_its_carriers_and_lacp_is_fast(mode: str, more: bytes) -> None:
+    number = {"active-backup": 1, "802.3ad": 4}[mode]
+    data = attribute(1, bytes([number])) + attribute(3, struct.pack("=I", 100)) + more
+
+    sent = encoded(encode.new_bond("zbond", mode))
+
+    assert attribute(1, b"bond\0") + attribute(2, data) in sent

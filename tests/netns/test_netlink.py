@@ -293,3 +293,29 @@ async def test_closing_lets_a_deleted_namespace_go() -> None:
 
             assert pinned is not None
             assert await here.link("x") is None
+
+
+async def test_many_links_go_at_once_and_no_others() -> None:
+    with opened_spaces() as spaces:
+        async with opened_netlink(spaces) as netlink:
+            made = [await netlink.add_veth(f"p{n}", role="port", peer=f"q{n}") for n in range(4)]
+            indexes = [link.index for link in made]
+            await netlink.delete_links([*indexes[1:], 4711])  # one is gone already
+            await netlink.delete_links([])
+            left = [link.name for link in await netlink.links() if not link.loopback]
+
+        assert sorted(left) == ["p0", "q0"]
+
+
+async def test_a_veth_is_made_again_when_its_maker_was_killed_before_it_was_marked() -> None:
+    with opened_spaces() as spaces:
+        await spaces.ensure("a", role="r")
+        shell(f"ip link add p group {GROUP} type veth peer name q")
+        async with opened_netlink(spaces) as here, opened_netlink(spaces, "a") as there:
+            near = await here.add_veth("p", role="p", peer="e", peer_space="a", there=there)
+            far = await there.link("e")
+
+            assert near.role == "p"
+            assert far is not None
+            assert far.role == "p"
+            assert await here.link("q") is None

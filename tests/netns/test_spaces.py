@@ -1,5 +1,6 @@
 """Namespaces: ours, foreign ones, and what a crash leaves."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netns.spaces import DIRECTORY, HOST, MARKS, ForeignError
+from netns.spaces import DIRECTORY, HOST, MARKS, ForeignError, Spaces, in_nameless_space
 from runtime.failure import CannotError, Exit
 from tests.netns.look import opened_spaces, shell
 
@@ -207,3 +208,57 @@ def test_values_and_namespaces_come_without_pyroute2() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
     assert done.stdout == "False\n"
+
+
+async def test_one_job_in_many_namespaces_and_who_is_not_there_keeps_no_one_waiting() -> None:
+    def where() -> int:
+        return Path("/proc/thread-self/ns/net").stat().st_ino
+
+    def fail() -> int:
+        raise CannotError("cannot do it")
+
+    with opened_spaces() as spaces:
+        for name in ("a", "b"):
+            await spaces.ensure(name, role="r")
+        found = await spaces.run_each(["a", "nowhere", "b"], where)
+        failed = await spaces.run_each(["a"], fail)
+        home = await spaces.run(HOST, where)
+
+        assert (found["a"], found["b"]) == (inode("a"), inode("b"))
+        assert isinstance(found["nowhere"], CannotError)
+        assert isinstance(failed["a"], CannotError)
+        assert home == where()
+
+
+async def test_a_namespace_that_was_put_in_place_of_ours_is_not_ours() -> None:
+    with opened_spaces() as spaces:
+        await spaces.ensure("a", role="r")
+        before = await spaces.is_ours("a")
+        shell("ip netns delete a; ip netns add a")
+
+        assert before
+        assert not await spaces.is_ours("a")
+        assert not await spaces.is_ours("nowhere")
+
+
+async def test_a_nameless_namespace_is_home_to_its_job_and_seen_by_nobody_else() -> None:
+    def job() -> tuple[str, str]:
+        shell("ip link add mine type veth peer name other")
+        spaces = Spaces()
+        try:
+            inside = asyncio.run(spaces.run(HOST, socket.if_nameindex))
+        finally:
+            spaces.close()
+        return str(Path("/proc/thread-self/ns/net").readlink()), " ".join(
+            name for _, name in inside
+        )
+
+    before = sorted(DIRECTORY.glob("*"))
+    home = str(Path("/proc/thread-self/ns/net").readlink())
+    away, links = await asyncio.to_thread(in_nameless_space, job)
+
+    assert away != home
+    assert "mine" in links
+    assert "mine" not in shell("ip link")
+    assert sorted(DIRECTORY.glob("*")) == before
+    assert str(Path("/proc/thread-self/ns/net").readlink()) == home

@@ -1,10 +1,18 @@
 """The join string survives what people do to text, and says what they did."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.joinstring import JoinString, JoinStringError, parse_join_string, render_join_string
+from protocol.joinstring import (
+    NO_TOKEN,
+    JoinString,
+    JoinStringError,
+    parse_join_string,
+    render_join_string,
+)
 from protocol.keys import CurvePublic, CurveSecret, VerifyKey
 
 JOIN = JoinString(
@@ -59,3 +67,17 @@ def test_the_token_is_not_in_the_repr() -> None:
 def test_no_text_makes_it_fail_otherwise(text: str) -> None:
     with pytest.raises(JoinStringError):
         parse_join_string("zosnet1" + text)
+
+
+def test_one_without_a_token_holds_no_secret_and_is_parsed_as_such() -> None:
+    without = replace(JOIN, token=NO_TOKEN)
+    parsed = parse_join_string(render_join_string(without))
+
+    assert parsed == without
+    assert not parsed.has_token
+    assert JOIN.has_token
+
+
+def test_a_byte_that_is_no_text_makes_it_damaged() -> None:
+    with pytest.raises(JoinStringError, match="do not belong"):
+        parse_join_string(render_join_string(JOIN)[:60] + "\ufffd" * 3)

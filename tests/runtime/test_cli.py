@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from runtime.cli import (
     SHOW_BUGS,
     Command,
     print_items,
+    print_stream,
     require_root,
     require_tool,
     run_program,
@@ -65,6 +67,33 @@ def test_data_goes_to_stdout_as_a_table_or_as_json() -> None:
     assert (shown.stderr, said.stderr) == ("", "")
 
 
+PAGES = [([{"a": 1}, {"a": 2}], "x"), ([], "y"), ([{"a": 3}], "")]
+
+
+def test_a_long_list_is_one_document_or_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    end = print_stream("thing", PAGES, "json")
+    document = json.loads(capsys.readouterr().out)
+    print_stream("thing", PAGES, "jsonl")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert document == {
+        "schema": "zosnet/v1",
+        "kind": "thing",
+        "items": [{"a": n} for n in (1, 2, 3)],
+    }
+    assert lines == [{"schema": "zosnet/v1", "kind": "thing", "item": {"a": n}} for n in (1, 2, 3)]
+    assert end == ""
+
+
+@pytest.mark.parametrize("pages", [PAGES[:1], [([], "x")]])
+def test_a_list_that_goes_on_says_where(
+    pages: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = print_stream("thing", pages, "json")
+
+    assert json.loads(capsys.readouterr().out)["next"] == end == "x"
+
+
 def test_errors_go_to_stderr_in_words_or_as_json() -> None:
     shown, said = prog("show", "denied"), prog("show", "denied", "-o", "json")
 
@@ -107,11 +136,17 @@ def test_an_error_of_the_system_names_the_file() -> None:
     ("words", "said", "hint"),
     [
         ("shw things", "prog: there is no command 'shw'", "did you mean 'show'?"),
-        ("zzz", "prog: there is no command 'zzz'", "commands: show, heavy, missing"),
+        ("zzz", "prog: there is no command 'zzz'", "commands: show, heavy, missing, completion"),
         ("show", "prog show: the following arguments are required: what", None),
         ("show a b", "prog show: it knows no b", None),
         ("show a --bogus", "prog show: it knows no --bogus", None),
+        ("show a --ouput=json", "prog show: it knows no --ouput=json", "did you mean '--output'?"),
         ("show a -o xml", "prog show: --output can be table or json, not 'xml'", None),
+        (
+            "show a -o jsn",
+            "prog show: --output can be table or json, not 'jsn'",
+            "did you mean 'json'?",
+        ),
     ],
 )
 def test_words_that_do_not_fit_are_an_error_with_a_way_out(

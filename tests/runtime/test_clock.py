@@ -18,10 +18,15 @@ class Machine:
     path: Path
     wall: int = NOON
     boot: int = 1000
+    boots: int = 1
 
     def clock(self) -> FlooredClock:
         return FlooredClock(
-            self.path, wall=lambda: self.wall, boot=lambda: self.boot, set_wall=self.set_wall
+            self.path,
+            wall=lambda: self.wall,
+            boot=lambda: self.boot,
+            boot_id=lambda: f"boot-{self.boots}",
+            set_wall=self.set_wall,
         )
 
     def set_wall(self, now: int) -> None:
@@ -32,7 +37,7 @@ class Machine:
         self.boot += milliseconds
 
     def reboot(self, wall: int) -> FlooredClock:
-        self.wall, self.boot = wall, 500
+        self.wall, self.boot, self.boots = wall, 500, self.boots + 1
         return self.clock()
 
 
@@ -78,6 +83,17 @@ def test_each_reboot_starts_later_than_the_one_before_even_if_it_lived_shortly(
     assert seen == [NOON + MINUTE, NOON + 2 * MINUTE, NOON + 3 * MINUTE]
 
 
+def test_starts_in_one_boot_go_on_exactly_however_many(machine: Machine) -> None:
+    for _ in range(100):
+        machine.pass_(1000)
+        machine.clock().save()
+    machine.wall = 0
+    clock = machine.clock()
+
+    assert clock.now_ms() == NOON + 100_000
+    assert clock.behind_ms == NOON + 100_000
+
+
 def test_authenticated_time_moves_it_forward_only_and_goes_on(machine: Machine) -> None:
     clock = machine.clock()
     clock.learn(NOON + MINUTE)
@@ -92,7 +108,7 @@ def test_a_time_that_nobody_lives_to_see_is_not_taken_for_good(machine: Machine)
     for absurd in (2**53, 2**63, LAST_MS + 1):
         clock.learn(absurd)
     assert (clock.now_ms(), clock.trusted) == (NOON, False)
-    machine.path.write_bytes(b"%d\n" % 2**53)
+    machine.path.write_bytes(b"%d 0 boot-0\n" % 2**53)
 
     assert machine.clock().now_ms() == NOON
 
@@ -124,6 +140,13 @@ def test_a_damaged_floor_is_no_floor(machine: Machine, damage: bytes) -> None:
     machine.path.write_bytes(damage)
 
     assert machine.clock().now_ms() == NOON
+
+
+def test_a_time_without_its_boot_is_of_another_boot(machine: Machine) -> None:
+    """As it was written before."""
+    machine.path.write_bytes(b"%d\n" % (NOON + MINUTE))
+
+    assert machine.clock().now_ms() == NOON + 2 * MINUTE
 
 
 def test_the_real_clocks_are_the_defaults(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """Log lines are one line each; files are daily, seven are kept, a link names today's."""
 
 import logging
+import os
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from runtime.config import LogConfig
 from runtime.failure import CannotError, Exit
 from runtime.log import DailyFile, LineFormatter, start_logging
 
@@ -107,6 +111,74 @@ def test_a_restart_on_the_same_day_goes_on_in_the_same_file(
     assert (tmp_path / "controller.log").read_text().count("\n") == 2
 
 
+def test_a_restart_days_later_deletes_what_is_too_old(tmp_path: Path) -> None:
+    """The other program's files are its own matter."""
+    for program, day in (("controller", 0), ("agent", 0), ("controller", 9)):
+        for back in range(8):
+            daily = DailyFile(tmp_path, program)
+            daily.setFormatter(LineFormatter())
+            daily.emit(record(at=FIRST + (day + back) * DAY))
+            daily.close()
+
+    assert [name for name in files(tmp_path) if name.startswith("controller")] == [
+        f"controller-2026-{day}.log"
+        for day in ("12-01", "12-02", "12-03", "12-04", "12-05", "12-06", "12-07")
+    ]
+    assert len([name for name in files(tmp_path) if name.startswith("agent")]) == 7
+    assert (tmp_path / "agent.log").readlink() == Path("agent-2026-11-28.log")
+
+
+def test_midnight_is_that_of_utc(
+    handler: DailyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    try:
+        midnight = FIRST - FIRST % DAY + DAY
+        handler.emit(record("the last", at=midnight - 0.001))
+        handler.emit(record("the first", at=midnight))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert "the last" in (tmp_path / "controller-2026-11-21.log").read_text()
+    assert "the first" in (tmp_path / "controller-2026-11-22.log").read_text()
+
+
+def test_who_follows_the_link_always_finds_a_file(handler: DailyFile, tmp_path: Path) -> None:
+    handler.emit(record())
+    link, missed, done = tmp_path / "controller.log", [], threading.Event()
+
+    def follow() -> None:
+        while not done.is_set():
+            try:
+                os.stat(link)  # noqa: PTH116  # as often as can be
+            except FileNotFoundError as error:
+                missed.append(error)
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    for day in range(4000):  # back and forth over two days, so that no file is ever deleted
+        handler.emit(record(at=FIRST + day % 2 * DAY))
+    done.set()
+    reader.join()
+
+    assert missed == []
+
+
+def test_a_file_in_the_links_place_is_not_taken(
+    handler: DailyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "controller.log"
+    own.write_text("somebody's own")
+    handler.emit(record("one"))
+    handler.emit(record("two", at=FIRST + DAY))
+
+    assert own.read_text() == "somebody's own"
+    assert len(files(tmp_path)) == 3
+    assert f"cannot link {own} to controller-2026-11-21.log" in capsys.readouterr().err
+
+
 def test_a_log_that_cannot_be_written_says_so_once_and_does_not_end_the_program(
     handler: DailyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,7 +222,7 @@ def test_logging_goes_to_stderr_and_to_the_file(
     level, handlers = root.level, root.handlers[:]
     root.handlers = []
     try:
-        start_logging("info", program="controller", directory=tmp_path)
+        start_logging(LogConfig("info", str(tmp_path)), program="controller")
         logging.getLogger("controller").info("it runs", extra={"port": 7})
         logging.getLogger("controller").debug("not shown")
     finally:

@@ -1,3 +1,3 @@
-from tests.fakes.conftest import new_zinit, zinit
+from tests.fakes.conftest import line_zinit, new_zinit, zinit
 
-__all__ = ["new_zinit", "zinit"]
+__all__ = ["line_zinit", "new_zinit", "zinit"]

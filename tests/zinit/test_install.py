@@ -21,7 +21,7 @@ NEW = Unit("svc", ("/bin/sleep", "200"))
 
 @pytest.fixture
 def client(zinit: RunningZinit) -> Client:
-    return Client(zinit.socket)
+    return zinit.client
 
 
 def runs(client: Client, unit: Unit) -> bool:
@@ -62,7 +62,7 @@ def test_twice_is_once(zinit: RunningZinit, client: Client) -> None:
 
 def test_a_changed_unit_replaces_the_process(zinit: RunningZinit, client: Client) -> None:
     ensure_unit(client, OLD, directory=zinit.units)
-    pid = zinit.status("svc")["pid"]
+    pid = zinit.status("svc").pid
     changed = ensure_unit(client, NEW, directory=zinit.units)
 
     assert changed
@@ -119,14 +119,12 @@ def test_a_stopped_service_is_started(zinit: RunningZinit, client: Client) -> No
     assert runs(client, OLD)
 
 
-@pytest.mark.parametrize("speak", ["line", "rpc"])
 @pytest.mark.parametrize("step", ["stop", "forget", "write_atomic", "monitor"])
 def test_a_crash_after_any_step_is_made_good_by_the_next_call(
-    new_zinit: RunningZinit, step: str, speak: str
+    new_zinit: RunningZinit, step: str
 ) -> None:
     new_zinit.unit("svc", render(OLD))
-    new_zinit.start(speak=speak)
-    client = Client(new_zinit.socket)
+    client = new_zinit.start().client
     code = crash_after(step, new_zinit)
     changed = ensure_unit(client, NEW, directory=new_zinit.units)
 
@@ -211,7 +209,7 @@ def test_without_a_zinit_nothing_is_written(tmp_path: Path) -> None:
 
 def test_units_written_before_zinit_starts_are_taken_as_they_are(new_zinit: RunningZinit) -> None:
     written = [write_unit(OLD, directory=new_zinit.units) for _ in range(2)]
-    client = Client(new_zinit.start().socket)
+    client = new_zinit.start().client
     changed = ensure_unit(client, OLD, directory=new_zinit.units)
 
     assert written == [True, False]
@@ -223,7 +221,7 @@ def test_a_removed_unit_is_gone_from_zinit_and_from_the_disk(
     zinit: RunningZinit, client: Client
 ) -> None:
     ensure_unit(client, OLD, directory=zinit.units)
-    pid = zinit.status("svc")["pid"]
+    pid = zinit.status("svc").pid
     first = remove_unit(client, "svc", directory=zinit.units)
     second = remove_unit(client, "svc", directory=zinit.units)
 

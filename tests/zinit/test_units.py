@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.zinit.units import load_unit
-from zinit.units import Log, Unit, UnitError, dhcp_zos, internet, networkd, render
+from zinit.units import Log, Unit, UnitError, controller, dhcp_zos, internet, networkd, render
 
 AGENT = Path("/opt/zos net/bin/zosnet-agent")
 SLEEP = ("/bin/sleep", "100")
@@ -24,6 +24,20 @@ def test_our_units_are_the_boot_and_two_services_behind_it() -> None:
     assert (daemon.name, daemon.oneshot, daemon.after) == ("networkd", False, ("internet",))
     assert dhcp.exec == (str(AGENT), "dhcp", "zos", "--keep-trying")
     assert daemon.exec == (str(AGENT), "networkd", "--keep-trying")
+    assert daemon.test == (str(AGENT), "wait", "ndmz", "--timeout", "10")
+    assert boot.log is Log.STDOUT
+    assert {unit.shutdown_timeout_s for unit in (boot, dhcp, daemon)} == {5}
+
+
+def test_the_controllers_unit_asks_whether_it_answers() -> None:
+    program = ("/opt/zosnet/bin/zosnet-controller", "serve", "--config", "/etc/c.yaml")
+    unit = controller(program, socket="/run/c.sock")
+
+    assert unit == Unit(
+        "zosnet-controller",
+        program,
+        test=("/opt/zosnet/bin/ncadm", "status", "--socket", "/run/c.sock"),
+    )
 
 
 def test_the_boot_is_a_loop_of_the_shell_with_the_path_quoted() -> None:
@@ -36,7 +50,7 @@ def test_the_boot_is_a_loop_of_the_shell_with_the_path_quoted() -> None:
 
 def test_only_what_differs_from_zinits_defaults_is_written() -> None:
     assert render(dhcp_zos(Path("/bin/agent"))) == (
-        'exec: "/bin/agent dhcp zos --keep-trying"\nafter: ["internet"]\n'
+        'exec: "/bin/agent dhcp zos --keep-trying"\nshutdown_timeout: 5\nafter: ["internet"]\n'
     )
 
 

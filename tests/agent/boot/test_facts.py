@@ -23,6 +23,9 @@ FULL = Candidate(
         Candidate(name="eth1", carrier=False),
         Candidate(name="eth2", quiet4="no offer", quiet6="nothing"),
         Candidate(name="eth3", barred="cannot be moved"),
+        Candidate(
+            name="eth4", static=(IPv4Interface("192.0.2.2/24"),), quiet4="static: 192.0.2.1 silent"
+        ),
     ],
 )
 def test_what_the_file_keeps_is_enough_to_choose_again(seen: Candidate) -> None:

@@ -1,5 +1,6 @@
 """The boot, minutes of it in a millisecond."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 import pytest
@@ -20,6 +21,7 @@ from agent.boot.machine import (
 )
 
 HOME = IPv4Interface("192.168.1.5/24")
+PUBLIC = IPv4Interface("198.51.100.5/24")
 GATEWAY = IPv4Address("192.168.1.1")
 GLOBAL = (IPv6Interface("2001:db8::5/64"),)
 ROUTER6 = IPv6Address("fe80::1")
@@ -103,10 +105,9 @@ def test_within_the_grace_a_better_nic_wins() -> None:
     machine = started("public", "home")
     machine.carrier("public", True, 0)
     machine.carrier("home", True, 0)
-    machine.leased("public", IPv4Interface("198.51.100.5/24"), GATEWAY, 0.1)
+    machine.leased("public", PUBLIC, GATEWAY, 0.1)
     machine.leased("home", HOME, GATEWAY, 1.9)
 
-    assert sleep_until_done(machine, 5) == pytest.approx(2.1)
     assert committed(machine) == "home"
 
 
@@ -120,13 +121,36 @@ def test_nobody_waits_for_a_nic_that_has_finished() -> None:
     assert committed(machine) == "eth0"
 
 
-def test_a_nic_without_a_cable_costs_the_grace_only_while_the_carrier_window_is_open() -> None:
+def test_a_nic_without_a_cable_costs_nothing_when_it_could_be_no_better() -> None:
+    private, pinned = started("eth0", "eth1"), started("eth0", preferences=Preferences(pin="eth1"))
+    pinned.appeared("eth1", 0)
+    for machine in (private, pinned):
+        machine.carrier("eth0", True, 0)
+        machine.leased("eth0", HOME, GATEWAY, 0.1)
+
+    assert committed(private) == "eth0"
+    assert sleep_until_done(pinned, 5) == pytest.approx(2.1)
+
+
+def test_a_nic_that_has_had_its_answer_costs_nothing_when_ipv6_makes_it_no_better() -> None:
+    machine, rival = started("eth0", "eth1"), started("eth0", "eth1")
+    for one, gateway in ((machine, None), (rival, GATEWAY)):
+        one.carrier("eth0", True, 0)
+        one.carrier("eth1", True, 0)
+        one.leased("eth1", IPv4Interface("192.168.9.9/24"), gateway, 0.1)
+        one.leased("eth0", HOME, GATEWAY, 0.1)
+
+    assert committed(machine) == "eth0"
+    assert committed(rival) is None  # with IPv6 too eth1 would go first
+
+
+def test_it_costs_the_grace_only_while_the_carrier_window_is_open() -> None:
     early, late = started("eth0", "eth1"), started("eth0", "eth1")
     early.carrier("eth0", True, 0)
-    early.leased("eth0", HOME, GATEWAY, 0.1)
+    early.leased("eth0", PUBLIC, GATEWAY, 0.1)
     late.carrier("eth0", True, 0)
     late.wake(6.5)
-    late.leased("eth0", HOME, GATEWAY, 6.5)
+    late.leased("eth0", PUBLIC, GATEWAY, 6.5)
 
     assert sleep_until_done(early, 5) == pytest.approx(2.1)
     assert committed(late) == "eth0"
@@ -137,7 +161,7 @@ def test_a_pinned_nic_waits_for_nobody_and_is_waited_for() -> None:
     pinned = started("eth0", "eth1", preferences=preferences)
     pinned.carrier("eth0", True, 0)
     pinned.carrier("eth1", True, 0)
-    pinned.leased("eth1", IPv4Interface("198.51.100.5/24"), GATEWAY, 0.1)
+    pinned.leased("eth1", PUBLIC, GATEWAY, 0.1)
     other = started("eth0", "eth1", preferences=preferences)
     other.carrier("eth0", True, 0)
     other.leased("eth0", HOME, GATEWAY, 0.1)
@@ -153,7 +177,7 @@ def test_a_usable_nic_whose_cable_is_pulled_is_not_taken() -> None:
     machine.leased("eth0", HOME, GATEWAY, 0.1)
     machine.carrier("eth0", False, 0.2)
     machine.leased("eth0", HOME, GATEWAY, 0.3)  # said before it was pulled, heard after
-    machine.leased("eth1", IPv4Interface("198.51.100.5/24"), GATEWAY, 3)
+    machine.leased("eth1", PUBLIC, GATEWAY, 3)
 
     assert Quit("eth0") in machine.actions()
     assert sleep_until_done(machine, 10) == pytest.approx(5)
@@ -268,7 +292,7 @@ def test_a_nic_that_cannot_be_probed_holds_nobody_up() -> None:
 def test_a_nic_that_vanishes_holds_nobody_up() -> None:
     machine = started("eth0", "usb0")
     machine.carrier("eth0", True, 0)
-    machine.leased("eth0", HOME, GATEWAY, 0.1)
+    machine.leased("eth0", PUBLIC, GATEWAY, 0.1)
 
     assert committed(machine) is None
 
@@ -315,3 +339,24 @@ def test_whatever_comes_the_machine_wakes_later_or_has_chosen_a_usable_nic(
             assert machine.deadline <= now + LONGEST
 
     assert sum(isinstance(a, Commit) for a in machine.actions()) == (committed(machine) is not None)
+
+
+def test_a_nic_with_static_addresses_waits_for_its_gateway_and_says_so_over_a_pulled_cable() -> (
+    None
+):
+    machine = started("eth0", preferences=replace(PREFERENCES, static={"eth0": (HOME,)}))
+    for again in (0.0, 1.0):
+        machine.carrier("eth0", True, again)
+
+        assert machine.choice().ranking[0].reason == (
+            "no answer from its gateway; no router advertisement"
+        )
+
+        machine.carrier("eth0", False, again + 0.5)
+    machine.carrier("eth0", True, 2.0)
+    machine.leased("eth0", HOME, GATEWAY, 2.1)
+
+    assert machine.choice().ranking[0].reason == (
+        "static RFC1918 IPv4 192.168.1.5/24 by 192.168.1.1, the only one usable"
+    )
+    assert committed(machine) == "eth0"

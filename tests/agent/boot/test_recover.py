@@ -15,7 +15,7 @@ OTHER = make_link("eth1", master=9)
 
 
 def found(bridge: Link | None = None, *uplinks: Link) -> Found:
-    return Found(bridge=bridge, uplinks=uplinks, others=(), spaces=("znp-3",))
+    return Found(bridge=bridge, uplinks=uplinks, others=(), lent=(), spaces=("znp-3",))
 
 
 def record(nic: str = "eth0", *, stands: bool) -> BootStatus:

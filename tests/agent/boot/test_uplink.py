@@ -171,6 +171,7 @@ found = st.sampled_from([PRIVATE, LOCAL6, SHARED, PUBLIC, GLOBAL, Candidate(name
 def test_the_order_of_the_question_never_changes_the_answer(
     candidates: list[Candidate], random: object
 ) -> None:
+    """B4."""
     shuffled = list(candidates)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
 
@@ -179,3 +180,15 @@ def test_the_order_of_the_question_never_changes_the_answer(
     assert choice == choose(shuffled)
     assert sorted(order(choice)) == sorted(c.name for c in candidates)
     assert all(ranked.reason for ranked in choice.ranking)
+
+
+def test_an_address_of_the_config_is_called_static_and_one_that_was_heard_is_not() -> None:
+    own, heard = IPv4Interface("192.0.2.5/24"), IPv6Interface("2001:db8::5/64")
+    by4 = Candidate(name="eth0", address4=own, gateway4=IPv4Address("192.0.2.1"), static=(own,))
+    by6 = Candidate(
+        name="eth1", addresses6=(heard,), gateway6=IPv6Address("fe80::1"), static=(own,)
+    )
+    first, second = choose([by4, by6]).ranking
+
+    assert first.reason.startswith("static public IPv4 192.0.2.5/24 by 192.0.2.1, ")
+    assert second.reason.startswith("global IPv6 2001:db8::5/64 by fe80::1: ")

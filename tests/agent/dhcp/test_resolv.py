@@ -1,10 +1,16 @@
-"""A lease's name servers on disk."""
+"""Name servers on disk: a lease's, and the config's."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from agent.dhcp.resolv import render_resolv_conf, resolv_conf_path, write_resolv_conf
+from agent.dhcp.resolv import (
+    HEADER,
+    render_resolv_conf,
+    resolv_conf_path,
+    write_resolv_conf,
+    write_servers,
+)
 from tests.agent.dhcp.test_lease import LEASE
 
 WITH_DNS = replace(LEASE, dns=(IPv4Address("9.9.9.9"), IPv4Address("1.1.1.1")), domain="lan")
@@ -53,4 +59,15 @@ def test_a_symlink_belongs_to_a_resolver_and_stays(tmp_path: Path) -> None:
 def test_each_namespace_has_its_own_file() -> None:
     assert resolv_conf_path("") == Path("/etc/resolv.conf")
     assert resolv_conf_path("ndmz") == Path("/etc/netns/ndmz/resolv.conf")
-    assert render_resolv_conf(LEASE, "zos").endswith("lease of zos.\n")
+
+
+def test_servers_of_the_config_stand_there_with_their_source(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    servers = (IPv4Address("203.0.113.53"), IPv6Address("2001:db8:ffff::53"))
+
+    assert write_servers(path, servers, "agent.yaml for zos")
+    assert not write_servers(path, servers, "agent.yaml for zos")
+    assert path.read_text() == (
+        f"{HEADER} agent.yaml for zos.\nnameserver 203.0.113.53\nnameserver 2001:db8:ffff::53\n"
+    )
+    assert render_resolv_conf((), "the DHCP lease of zos") == f"{HEADER} the DHCP lease of zos.\n"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.dhcp.lease import FOREVER, Lease, StaticRoute, client_id
-from agent.dhcp.store import boot_id, forget_lease, lease_path, load_lease, store_lease
+from agent.dhcp.store import forget_lease, lease_path, load_lease, store_lease
+from runtime.clock import boot_id
 
 MAC = "52:54:00:AB:cd:ef"
 LEASE = Lease(

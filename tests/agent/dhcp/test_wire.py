@@ -170,6 +170,23 @@ def test_an_offer_out_of_a_network_around_this_node_s_is_taken() -> None:
     assert isinstance(decode_reply(offer, query=own), Grant)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        reply({3: ip("10.9.9.9")}),
+        reply({3: ip("192.168.1.1") + ip("10.9.9.9")}),
+        reply({3: None}),
+        reply({1: ip("255.255.255.255"), 3: ip("10.9.9.9")}),
+        reply({26: (68).to_bytes(2, "big")}),
+        reply({15: b"$(reboot)"}),
+        reply({3: ip("100.127.0.1")}, yiaddr="100.127.0.9"),
+    ],
+)
+def test_an_offer_of_which_something_had_to_be_left_out_is_doubtful(data: bytes) -> None:
+    assert grant(data).doubtful
+    assert not grant(reply({15: b"home.example", 26: (1400).to_bytes(2, "big")})).doubtful
+
+
 def test_a_host_mask_allows_a_gateway_outside() -> None:
     read = grant(reply({1: ip("255.255.255.255"), 3: ip("10.0.0.1")}))
 

@@ -1,5 +1,6 @@
 """What a node offers, and what it can send to, from what its uplink has."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
 import pytest
@@ -85,10 +86,21 @@ def test_what_is_not_usable_or_not_on_the_uplink_is_not_offered() -> None:
     )
 
     assert seen.public == (ip_address("2001:db8::3"),)
+    assert seen.addresses == set(seen.public)
+
+
+def test_with_a_link_for_each_family_both_count_and_the_smaller_packets_do() -> None:
+    ends = replace(ZOS, name="npub4"), replace(ZOS, index=5, name="npub6", mtu=1300)
+    addresses = [address("198.51.100.2/24"), address("2001:db8::2/64", link=5)]
+    seen = observe(addresses, [default(4), default(6, link=5)], *ends, space="ndmz")
+
+    assert len(seen.public) == 2
+    assert seen.families == {4, 6}
+    assert (seen.mtu, seen.space) == (1300, "ndmz")
 
 
 def test_without_an_uplink_there_is_nothing() -> None:
-    assert observe([address("198.51.100.2/24")], BOTH, None) == Surroundings()
+    assert observe([address("198.51.100.2/24")], BOTH) == Surroundings()
 
 
 def test_the_controller_is_told_endpoints_with_the_port_of_the_network() -> None:

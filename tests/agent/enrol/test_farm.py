@@ -13,13 +13,17 @@ import zmq
 from agent.enrol.actions import Controller as Place
 from agent.enrol.actions import Holding, Me, Presence
 from agent.enrol.endpoints import Surroundings
-from agent.enrol.farm import Farm, Surface
+from agent.enrol.farm import Farm
 from agent.enrol.sink import Ask, Trust
 from agent.enrol.store import FarmFile, Keys, Store, controllers_of
+from agent.enrol.surface import Surface
+from agent.enrol.turning import OwnKeys
+from agent.identity import Identity
 from agent.overlay.belief import Belief
-from protocol.joinstring import JoinString, render_join_string
-from protocol.keys import CurvePublic, VerifyKey, new_curve_pair
+from protocol.joinstring import NO_TOKEN, JoinString, parse_join_string, render_join_string
+from protocol.keys import CurvePublic, VerifyKey, curve_public, new_curve_pair
 from protocol.messages import Joined, Rows
+from runtime.failure import CannotError, Exit
 from tests.controller.farm import Controller, running
 
 RANGES = {"ipv4": "10.9.0.0/16", "ipv6": "fd00:9::/64"}
@@ -44,19 +48,27 @@ class Overlay:
     keys: Keys
     beliefs: dict[str, Belief] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
+    also: tuple[bytes, ...] = ()  # the key that is to be the node's
 
     def holding(self, network: str) -> Holding:
         return self.beliefs[network].holding if network in self.beliefs else Holding()
 
+    def know_as(self, nodes: tuple[bytes, ...]) -> None:
+        self.node, *also = nodes
+        self.also = tuple(also)
+        for belief in self.beliefs.values():
+            belief.know_as(nodes)
+
     def trust(self, trust: Trust) -> None:
         for belief in self.beliefs.values():
-            belief.take_trust(trust)
+            if belief.kept.root == bytes(trust.root):
+                belief.take_trust(trust)
 
     def joined(self, trust: Trust, joined: Joined) -> Holding:
         known = self.beliefs.get(joined.network)
         if known is None:
             wireguard = bytes(self.keys.of(joined.network).public)
-            known = Belief.begin(self.node, wireguard, trust, joined)
+            known = Belief.begin(self.node, wireguard, trust, joined, also=self.also)
             self.beliefs[joined.network] = known
         else:
             known.take_joined(trust, joined)
@@ -72,6 +84,9 @@ class Overlay:
         self.gone.append(network)
 
     def moved(self, surroundings: Surroundings) -> None:
+        pass
+
+    def restart(self) -> None:
         pass
 
     def names(self, network: str) -> set[str]:
@@ -104,7 +119,7 @@ async def node(directory: Path, join: JoinString, *, name: str = "n1") -> AsyncI
 
     surface = Surface(
         me=Me(public, name, "0.1.0", "linux", store.count_start()),
-        secret=secret,
+        own=OwnKeys(Identity(public, secret), directory / "node.key"),
         store=store,
         sink=overlay,
         context=context,
@@ -120,7 +135,10 @@ async def node(directory: Path, join: JoinString, *, name: str = "n1") -> AsyncI
     store.keep_join(join, render_join_string(join))
     farm.start()
     places = [Place(endpoint, key) for endpoint, key in join.controllers]
-    farm.add_token(join.token, places, tried=False)
+    if join.has_token:
+        farm.add_token(join.token, places, tried=False)
+    else:
+        farm.expect(places)
     guard = asyncio.create_task(farm.crashed())
     try:
         yield Node(farm, overlay, store, times)
@@ -155,7 +173,7 @@ def test_from_a_join_string_to_verified_peers(
         assert status.connection == "online"
         assert [n.standing for n in status.networks] == ["member"]
         assert (status.problem, status.tokens) == ("", 0)
-        assert status.admitted_seconds == 1.5
+        assert (status.admitted_seconds, status.away_since) == (1.5, None)
         assert list(n1.store.joins()) == []
         (file,) = n1.store.farms()
         assert (file.admitted, file.joined, file.keyset is not None) == (True, (network,), True)
@@ -176,9 +194,11 @@ def test_a_controller_that_was_killed_is_found_again_with_what_happened_meanwhil
                 controller.kill()
                 await until(lambda: n1.farm.status().connection != "online")
                 await until(lambda: "cannot reach" in n1.farm.status().problem)
+                assert n1.farm.status().away_since == 1.5
                 controller.start()
                 controller.node(network, "n2").enrol(network)
                 await until(lambda: n1.overlay.names(network) == {"n2"}, 30)
+                assert n1.farm.status().away_since is None
 
                 assert n1.farm.status().problem == ""
 
@@ -289,5 +309,113 @@ def test_a_full_disk_costs_no_token_and_is_forgotten_when_there_is_room(
             assert kept != []
             assert one.farm.status().problem == ""
             assert [file.joined for file in one.store.farms()] == [(network,)]
+
+    asyncio.run(story())
+
+
+def test_a_member_with_the_role_makes_a_join_string_that_lets_another_in(
+    controller: Controller, network: str, tmp_path: Path
+) -> None:
+    """The secret is made on the node: the controller knows the public half only."""
+    join = controller.token(network, roles=["mint"])
+
+    async def go() -> tuple[JoinString, CannotError]:
+        async with node(tmp_path / "one", join) as one:
+            await until(lambda: network in one.overlay.beliefs)
+            made = parse_join_string(await one.farm.minting.mint(network, uses=2, seconds=60))
+            async with node(tmp_path / "two", made, name="n2") as two:
+                await until(lambda: two.overlay.names(network) == {"n1"})
+                with pytest.raises(CannotError, match="has not the role mint") as denied:
+                    await two.farm.minting.mint(network, uses=1, seconds=60)
+        return made, denied.value
+
+    made, denied = asyncio.run(go())
+    tokens = [t for t in controller.ask("token.list", network=network) if t["uses"] == 2]
+
+    assert (made.root, made.controllers) == (join.root, join.controllers)
+    assert denied.code == Exit.DENIED
+    assert [(t["uses_left"], t["roles"], t["created_by"][:5]) for t in tokens] == [(1, [], "node ")]
+    assert tokens[0]["token"] == curve_public(made.token)[:6].hex()
+
+
+def test_without_a_connection_no_token_is_made(
+    controller: Controller, network: str, tmp_path: Path
+) -> None:
+    join = controller.token(network, roles=["mint"])
+    before = len(controller.ask("token.list", network=network))
+
+    async def go() -> CannotError:
+        async with node(tmp_path, join) as one:
+            with pytest.raises(CannotError, match="no connection") as refused:
+                await one.farm.minting.mint(network, uses=1, seconds=60)
+        return refused.value
+
+    assert asyncio.run(go()).code == Exit.UNREACHABLE
+    assert len(controller.ask("token.list", network=network)) == before
+
+
+def test_a_network_that_is_deleted_is_taken_away_and_forgotten(
+    controller: Controller, network: str, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        async with node(tmp_path, controller.token(network)) as one:
+            await until(lambda: one.overlay.holding(network).revision > 0)
+            deleted = controller.ask("network.delete", network=network)[0]
+            await until(lambda: one.overlay.gone == [network])
+
+        (file,) = one.store.farms()
+        assert deleted["told"] == 1
+        assert one.farm.status().networks == []
+        assert (file.joined, file.leaving) == ((), ())
+
+    asyncio.run(story())
+
+
+def test_a_node_that_was_off_when_its_network_was_deleted_learns_it_when_it_comes(
+    controller: Controller, network: str, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        async with node(tmp_path, controller.token(network)) as one:
+            await until(lambda: one.overlay.holding(network).revision > 0)
+            one.farm.close()
+            controller.ask("network.delete", network=network)
+            (file,) = one.store.farms()
+            assert file.joined == (network,)
+            late = Farm(file, one.farm._surface)
+            late.start()
+            try:
+                await until(lambda: one.overlay.gone == [network])
+            finally:
+                late.close()
+
+        (after,) = one.store.farms()
+        assert after.joined == ()
+
+    asyncio.run(story())
+
+
+def test_a_key_that_was_added_comes_in_without_a_token_before_or_after(
+    controller: Controller, network: str, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        join = replace(controller.token(network), token=NO_TOKEN)
+        async with node(tmp_path / "1", join) as n1:
+            await until(lambda: "does not know this node's key" in n1.farm.status().problem)
+            added = controller.ask(
+                "member.add",
+                network=network,
+                key=n1.overlay.node.hex(),
+                name="seven",
+                addresses=["10.9.0.77"],
+            )[0]
+            await until(lambda: network in n1.overlay.beliefs)
+            (file,) = n1.store.farms()
+            mine = [str(i) for i in n1.overlay.beliefs[network].membership.interfaces]
+
+            assert mine == added["ip"]
+            assert mine[0] == "10.9.0.77/16"
+            assert (file.admitted, n1.farm.status().problem) == (True, "")
+        async with node(tmp_path / "1", join) as again:  # another key: nobody knows it
+            await until(lambda: "does not know this node's key" in again.farm.status().problem)
 
     asyncio.run(story())

@@ -11,6 +11,7 @@ from agent.enrol.actions import (
     Deliver,
     Open,
     Prepare,
+    Problem,
     TokenRefused,
     Welcomed,
 )
@@ -147,11 +148,24 @@ def test_a_busy_controller_is_asked_again_when_it_says() -> None:
     who.machine.add_token(TOKEN, 0)
     who.machine.shaken(0)
     who.answer(Admit, Refused(0, Code.BUSY, "cannot: busy", retry_after=3.0), 0)
-    assert who.machine.deadline == 3.0
+    assert who.machine.deadline == 4.5
     who.take()
-    who.machine.wake(3)
+    who.machine.wake(4.5)
 
     assert [type(m) for m in who.sent()] == [Admit]
+
+
+def test_those_who_were_told_at_once_that_it_is_busy_ask_again_one_after_the_other() -> None:
+    """D7: not sooner than it said, and within twice as long."""
+    moments = []
+    for fraction in (0.0, 0.25, 1.0):
+        who = node(fraction=fraction)
+        who.machine.add_token(TOKEN, 0)
+        who.machine.shaken(0)
+        who.answer(Admit, Refused(0, Code.BUSY, "cannot: busy", retry_after=8.0), 0)
+        moments.append(who.machine.deadline)
+
+    assert moments == [8.0, 10.0, 16.0]
 
 
 def test_a_second_token_of_an_admitted_node_that_is_refused_after_its_use_was_ours() -> None:
@@ -230,18 +244,22 @@ def test_a_handshake_that_does_not_come_is_given_up() -> None:
 
 
 def test_a_silent_controller_is_dead_after_twenty_seconds_and_pinged_before() -> None:
+    """D6: on the node's side; the controller's is in tests/controller."""
     who = online()
     who.machine.wake(10)
     assert [type(m) for m in who.sent()] == [Ping]
     who.machine.wake(19.9)
     before = who.machine.problem
+    silence = [who.machine.silence(now) for now in (0, 10.9, 11, 19.9)]
     who.machine.wake(20)
     after = who.machine.problem
 
     assert before is None
+    assert silence == [0, 0, 11, 19]
     assert after is not None
     assert "silent" in after.message
     assert isinstance(who.machine.state, Idle)
+    assert who.machine.silence(25) == 0
 
 
 def test_any_word_of_the_controller_keeps_it_alive_and_its_pings_are_answered() -> None:
@@ -350,3 +368,38 @@ def test_what_could_not_be_kept_is_told_again_over_a_new_connection() -> None:
 
     assert (closed, deadline) == ([Close()], 15)
     assert who.opened() == [None]
+
+
+def test_a_full_door_leaves_the_token_good_and_is_tried_again_later() -> None:
+    who = node()
+    who.machine.add_token(TOKEN, 0)
+    who.machine.shaken(0)
+    full = Refused(0, Code.FULL, "cannot: full", "authorize some", retry_after=300.0)
+    who.answer(Admit, full, 0)
+    actions = who.take()
+
+    assert not [a for a in actions if isinstance(a, TokenRefused)]
+    assert who.machine.problem == Problem("cannot: full", "authorize some")
+    assert who.machine.deadline == 375.0
+    who.machine.wake(375)
+    assert who.opened()[-1] == TOKEN
+
+
+def test_a_connection_that_the_controller_ends_is_closed_and_tried_again() -> None:
+    who = member()
+    who.machine.received(Refused(0, Code.BANNED, "cannot talk to this node: it is banned"), 1)
+    actions = who.take()
+
+    assert [type(a) for a in actions] == [Close]
+    assert who.machine.problem is not None
+    assert list(who.machine.memberships) == [NETWORK]  # only a signed statement takes it away
+    assert who.machine.deadline == 3.0
+
+
+def test_a_node_whose_copy_came_later_stays_away_and_says_why() -> None:
+    who = member()
+    who.machine.received(Refused(0, Code.CLONED, "cannot: another machine", "reset"), 1)
+
+    assert [type(a) for a in who.take()] == [Close]
+    assert who.machine.problem == Problem("cannot: another machine", "reset")
+    assert who.machine.deadline == 601.0

@@ -1,6 +1,7 @@
 """Admission: how each network stands, what is asked about it, and what withdraws it (nothing)."""
 
 from agent.enrol.actions import (
+    Close,
     Deliver,
     Left,
     Prepare,
@@ -139,6 +140,23 @@ def test_leaving_is_asked_until_it_is_done_whatever_the_controller_lists() -> No
     assert who.machine.memberships == {}
 
 
+def test_a_late_answer_to_a_refresh_brings_nobody_back_who_leaves() -> None:
+    """The controller may see the refresh after the leave, and says that we have no place there."""
+    who = member()
+    who.machine.received(Ping(1), 55)
+    who.machine.wake(60)
+    (refresh,) = (m for m in who.sent() if isinstance(m, Refresh))
+    who.machine.leave(NETWORK, 60)
+    assert [type(m) for m in who.sent()] == [Leave]
+    who.machine.received(Refused(refresh.id, Code.NOT_FOUND, "cannot refresh: left"), 61)
+    assert who.sent() == []
+    who.answer(Leave, Done(0), 61)
+    who.machine.received(Refused(refresh.id, Code.NOT_FOUND, "cannot refresh: left"), 61)
+
+    assert who.machine.memberships == {}
+    assert who.sent() == []
+
+
 def test_rows_of_a_network_that_is_being_left_go_nowhere() -> None:
     rows = Rows(0, NETWORK, 0, 5, False, (), (), None)
     who = member()
@@ -177,3 +195,24 @@ def test_a_network_that_could_not_be_prepared_is_asked_to_be_again() -> None:
 
     assert Prepare(NETWORK) not in early
     assert Prepare(NETWORK) in who.take()
+
+
+def test_a_place_that_somebody_gives_us_while_we_are_connected_is_taken_at_once() -> None:
+    other = NETWORK[:10] + "0000ff"
+    who = member()
+    who.machine.received(Waiting(0, other, "authorized", 0.0), 1)
+    assert Prepare(other) in who.take()
+    who.machine.present(other, OFFER, 1)
+
+    assert [type(m) for m in who.sent()] == [Join]
+    who.machine.received(Waiting(0, "ff" * 8, "pending", 0.0), 1)
+    assert "ff" * 8 not in who.machine.memberships
+
+
+def test_whoever_left_its_last_network_closes_the_connection_and_looks_in_rarely() -> None:
+    who = member()
+    who.machine.leave(NETWORK, 1)
+    who.answer(Leave, Done(0), 1)
+
+    assert [type(a) for a in who.take()] == [Left, Close]
+    assert who.machine.deadline == 601.0

@@ -1,12 +1,13 @@
 """What enrolment keeps: keys before their use, join strings until they have done their work."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.enrol.store import FarmFile, Keys, Store, controllers_of
-from protocol.joinstring import JoinString, render_join_string
+from protocol.joinstring import NO_TOKEN, JoinString, render_join_string
 from protocol.keys import CurvePublic, CurveSecret, VerifyKey
 from runtime.failure import CannotError
 from tests.agent.overlay.signing import NETWORK
@@ -118,3 +119,15 @@ def test_a_damaged_farm_that_is_joined_anew_is_no_problem_any_more(tmp_path: Pat
 
 def test_starts_are_counted(tmp_path: Path) -> None:
     assert [Store(tmp_path).count_start() for _ in range(3)] == [1, 2, 3]
+
+
+def test_join_strings_without_a_token_are_kept_one_a_farm(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = replace(JOIN, token=NO_TOKEN)
+    second = replace(first, root=VerifyKey(b"q" * 32))
+    for join in (first, second, first):
+        store.keep_join(join, render_join_string(join))
+    assert sorted(join.root for join in store.joins()) == [second.root, first.root]
+    store.forget_join_of(first)
+
+    assert list(store.joins()) == [second]

@@ -62,8 +62,13 @@ class Node:
         return [action.message for action in self.done if isinstance(action, Send)]
 
 
-def node(*, admitted: bool = False, controllers: tuple[Controller, ...] = (FIRST, SECOND)) -> Node:
-    return Node(Machine(ME, controllers, admitted=admitted, fraction=lambda: 0.5))
+def node(
+    *,
+    admitted: bool = False,
+    controllers: tuple[Controller, ...] = (FIRST, SECOND),
+    fraction: float = 0.5,
+) -> Node:
+    return Node(Machine(ME, controllers, admitted=admitted, fraction=lambda: fraction))
 
 
 def welcome(*networks: str) -> Welcome:

@@ -2,7 +2,7 @@ from typing import Literal
 
 import pytest
 
-from agent.ndmz.firewall import ForeignChain, find_foreign, judge
+from agent.ndmz.firewall import ForeignChain, find_foreign, judge, judge_sharing
 
 LISTING = """\
 table ip filter {
@@ -73,3 +73,21 @@ def test_the_warning_names_the_table_and_both_remedies() -> None:
     assert "ip filter" in warning
     assert 'host.bridge_nf to "off"' in warning
     assert "iptables -I FORWARD" in warning
+
+
+def test_the_warning_names_the_bridge_on_which_ndmz_is() -> None:
+    warning = judge("keep", DOCKER, bridge="br-pub").warning
+
+    assert warning
+    assert "iptables -I FORWARD -i br-pub -o br-pub -j ACCEPT" in warning
+    assert "zos" not in warning
+
+
+def test_what_goes_through_the_host_passes_each_firewall_and_the_closed_one_is_named() -> None:
+    said = judge_sharing(DOCKER + OPEN)
+
+    assert judge_sharing(()) is None
+    assert judge_sharing(OPEN) is None
+    assert said
+    assert "(ip filter)" in said
+    assert "iptables -I FORWARD -i ndzs4 -j ACCEPT" in said

@@ -1,12 +1,14 @@
 """The text that is loaded: its order, its sets, and what must never stand in it."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
 
-from agent.ndmz.guard import Guard, Port, is_internet, render, rules
+from agent.enrol.endpoints import PORT_COUNT, PORT_FIRST
+from agent.ndmz.guard import FLOWS_MAX, Guard, Port, flows_each, is_internet, render, rules
 
 PORT = Port(
     name="nr-0000aaaa",
@@ -73,10 +75,10 @@ def test_the_sets_hold_what_the_guard_says_without_overlaps() -> None:
 
     assert elements(text, "gw4") == ["192.168.7.1"]
     assert elements(text, "gw6") == ["fe80::1"]
-    assert elements(text, "own4") == ["192.168.0.0/16"]
-    assert elements(text, "own6") == ["2001:db8:b:1::/64"]
+    assert "ip daddr 192.168.0.0/16 drop" in text
+    assert "ip6 daddr 2001:db8:b:1::/64 drop" in text
     assert elements(text, "site4") == ["198.51.100.10"]
-    assert elements(text, "allowed4") == ["10.1.0.0/16"]
+    assert "ip daddr 10.1.0.0/16 accept" in text
     assert elements(text, "port4") == ['"nr-0000aaaa" . 02:00:00:00:00:0a . 100.127.4.5']
 
 
@@ -104,6 +106,15 @@ def test_the_gateways_dns_is_open_only_when_asked_for() -> None:
     assert chain(asked, "outward").index("dns-gateway4") < chain(asked, "outward").index("gateway4")
 
 
+def test_ndmz_itself_takes_wireguards_ports_only_while_its_sockets_are_there() -> None:
+    listens = replace(GUARD, listens=True)
+    (opened,) = set(rules(listens)) - set(rules(GUARD))
+    ports = f"{PORT_FIRST}-{PORT_FIRST + PORT_COUNT - 1}"
+
+    assert opened.chain == "to_ndmz"
+    assert opened.text == f'iifname {{ "npub4", "npub6" }} udp dport {ports} accept'
+
+
 def test_only_answers_come_in() -> None:
     inwards = [rule.text for rule in rules(GUARD) if rule.chain == "through"]
 
@@ -129,13 +140,38 @@ def test_nat_keeps_away_from_wireguards_ports_and_from_strangers_sources() -> No
     assert len(masks) == 4
 
 
-def test_every_rule_has_a_name_of_its_own_and_can_be_left_out() -> None:
-    names = [rule.name for rule in rules(GUARD)]
+@pytest.mark.parametrize(
+    ("table", "workloads", "expected"),
+    [
+        (None, 100, FLOWS_MAX),
+        (262_144, 1, FLOWS_MAX),
+        (262_144, 8, FLOWS_MAX),
+        (262_144, 16, 8_192),
+        (65_536, 4, 8_192),
+        (65_536, 0, FLOWS_MAX),
+    ],
+)
+def test_where_the_host_tracks_them_too_all_flows_together_leave_half_of_its_table(
+    table: int | None, workloads: int, expected: int
+) -> None:
+    assert flows_each(table, workloads) == expected
+    assert f"ct count over {expected} drop" in render(replace(GUARD, flows_max=expected))
+
+
+def test_what_rules_are_for_has_a_name_and_can_be_left_out() -> None:
+    """Only what is said of several prefixes takes several rules."""
+    counts = Counter(rule.name for rule in rules(GUARD))
     whole = render(GUARD).splitlines()
 
-    assert len(set(names)) == len(names)
-    for name in names:
-        assert len(render(GUARD, without={name}).splitlines()) == len(whole) - 1
+    assert {name for name, count in counts.items() if count > 1} <= {"closed4", "closed6"}
+    for name, count in counts.items():
+        assert len(render(GUARD, without={name}).splitlines()) == len(whole) - count
+
+
+def test_no_prefix_stands_in_a_set() -> None:
+    """Each load would let packets through (decision 39)."""
+    assert "interval" not in render(GUARD)
+    assert not re.search(r"\{[^}]*/", render(GUARD))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from agent.ndmz.policy import (
     Facts,
     add_site,
     choose_dns,
+    lacking,
     read_facts,
+    read_host,
     render_resolv_conf,
 )
 from netns.values import Address, IPAddress, Link, Route
@@ -113,6 +115,51 @@ def test_a_family_is_ready_with_a_usable_address_and_a_gateway() -> None:
     assert (before.ready4, before.ready6) == (True, False)
     assert (after.ready4, after.ready6) == (True, True)
     assert (without.ready4, without.ready6) == (False, False)
+
+
+ZOS = replace(link(9, "zos"), mac="02:00:00:00:00:09")
+HELD = [held(9, "192.168.7.20/24"), held(9, "fe80::9/64", scope=253)]
+SHARED_LINKS = [*LINKS, link(7, "nshared4")]
+THROUGH = [held(7, "192.0.0.7/31")], [route(None, "192.0.0.6", 7)]
+
+
+def test_the_host_has_what_its_best_default_route_by_zos_says() -> None:
+    by_zos, other = route(None, "192.168.7.1", 9), route(None, "10.0.0.1", 3)
+    host = read_host(ZOS, HELD, [by_zos, replace(other, metric=500)])
+    aside = read_host(ZOS, HELD, [replace(by_zos, metric=100), other])
+
+    assert [str(a) for a in (*host.addresses, *host.gateways)] == ["192.168.7.20", "192.168.7.1"]
+    assert (host.mac, host.usable, host.elsewhere) == (ZOS.mac, True, False)
+    assert (aside.usable, aside.elsewhere) == (False, True)
+    assert not read_host(None, [], [by_zos]).usable
+
+
+def test_through_the_host_its_gateways_count_and_its_addresses_are_lent() -> None:
+    host = read_host(ZOS, HELD, [route(None, "192.168.7.1", 9)])
+    facts = read_facts(SHARED_LINKS, *THROUGH, host_addresses=HELD, host=host)
+    alone = read_facts(SHARED_LINKS, *THROUGH, host=read_host(ZOS, [], []))
+
+    assert facts.gateways == {ip_address("192.168.7.1")}
+    assert facts.relays == {ip_address("192.0.0.6")}
+    assert ip_network("192.0.0.6/31") in facts.own
+    assert (facts.usable4, [str(a) for a in facts.lent]) == ((), ["192.168.7.20"])
+    assert (facts.ready4, facts.own4) == (True, False)
+    assert (alone.ready4, alone.gateways) == (False, frozenset())
+    assert "the host, which shares its own" in lacking(alone, False, True, shared=True)[0]
+
+
+def test_a_lease_beside_it_is_its_own() -> None:
+    addresses, routes = THROUGH
+    both = read_facts(
+        SHARED_LINKS,
+        [*addresses, held(4, "192.168.7.30/24")],
+        [*routes, route(None, "192.168.7.1", 4)],
+        host=read_host(ZOS, HELD, []),
+    )
+    no_gateway = read_facts(SHARED_LINKS, [*addresses, held(4, "192.168.7.30/24")], routes)
+
+    assert (both.own4, [str(a) for a in both.usable4]) == (True, ["192.168.7.30"])
+    assert not no_gateway.own4
 
 
 FACTS = Facts(

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from agent.nr.guard import render, sysctls
+from agent.nr.local import attached, parse_local
 from agent.nr.plan import (
     AddAddress,
     AddBridge,
@@ -17,8 +18,10 @@ from agent.nr.plan import (
     Seen,
     SetMtu,
     SetUp,
+    cable_of,
     diff,
     overlay_mtu,
+    plan_local,
     plan_resource,
 )
 from netns.values import Address, IPInterface, IPNetwork, Link, Protocol, Route
@@ -179,3 +182,48 @@ def test_a_transit_does_not_tell_shorter_ways() -> None:
 
     assert values["net/ipv4/conf/all/send_redirects"] == "0"
     assert values["net/ipv4/conf/default/send_redirects"] == "0"
+
+
+BLUE = attached(parse_local("blue", ipv4="10.1.1.0/24", ipv6="fd12::/64"), "web")
+
+
+def test_one_that_was_made_by_hand_has_a_bridge_and_no_device() -> None:
+    want = plan_local(BLUE, mtu=1400)
+    steps = diff(want, Seen({}))
+
+    assert {str(a) for a in want.gateways} == {"10.1.1.1/24", "fd12::1/64"}
+    assert steps[0] == AddBridge("b-blue")
+    assert {s.link for s in steps if not isinstance(s, AddBridge)} == {"b-blue"}
+    assert SetMtu("b-blue", 1400) in steps
+
+
+def test_its_workloads_have_cables_to_its_bridge() -> None:
+    cable = cable_of(BLUE, BLUE.workloads[0], mac="02::1", mtu=1400)
+
+    assert (cable.space, cable.bridge, cable.workload, cable.link) == (
+        "n-blue",
+        "b-blue",
+        "web",
+        "eth0",
+    )
+    assert [str(a) for a in cable.interfaces] == ["10.1.1.2/24", "fd12::2/64"]
+    assert [str(a) for a in cable.gateways] == ["10.1.1.1", "fd12::1"]
+    assert not cable.isolated
+    assert len(cable.port) <= 15
+
+
+def test_its_guard_lets_workloads_out_and_answers_in_and_nothing_else() -> None:
+    text = render(plan_local(BLUE, mtu=1500).names, transit=False)
+    through = [line.partition(" through ")[2] for line in text.splitlines() if " rule " in line]
+
+    assert [rule for rule in through if rule.endswith("accept")] == [
+        'iifname "b-blue" oifname "public" accept',
+        'iifname "public" oifname "b-blue" ct state established,related accept',
+    ]
+    assert '""' not in text
+
+
+def test_segments_are_made_to_fit_before_anything_is_let_through() -> None:
+    rules = [line for line in render(NAMES, transit=True).splitlines() if " rule " in line]
+
+    assert "maxseg size set rt mtu" in rules[0]

@@ -14,7 +14,7 @@ from protocol.keys import (
 from protocol.messages import Row, Settings
 from protocol.packing import pack_interface, pack_network
 from protocol.signed import Signed, Signer
-from protocol.statements import Floor, Keyset, Membership, NetworkState, Relay
+from protocol.statements import Floor, Keyset, Membership, NetworkState
 
 NETWORK = "0011223344000001"
 
@@ -36,7 +36,9 @@ class Someone:
     endpoints: tuple[str, ...] = ()
     families: tuple[int, ...] = ()
     serial: int = 1
+    issued_at: int = 1_790_000_000_000
     not_after: int = 0
+    via: bytes = b""
     network: str = NETWORK
     node: bytes = b""
     wireguard: bytes = b""
@@ -59,8 +61,9 @@ class Someone:
             roles=tuple(sorted(self.roles)),
             relays=tuple(sorted(pack_network(ip_network(p)) for p in self.carries)),
             serial=self.serial,
-            issued_at=1_790_000_000_000,
+            issued_at=self.issued_at,
             not_after=self.not_after,
+            via=bytes(self.via),
         )
 
 
@@ -105,7 +108,7 @@ def state(
     epoch: int = 1,
     incarnation: int = 1,
     floors: Iterable[tuple[Someone, int]] = (),
-    relays: Iterable[tuple[Someone, Someone]] = (),
+    least: int = 0,
     network: str = NETWORK,
 ) -> NetworkState:
     return NetworkState(
@@ -113,11 +116,9 @@ def state(
         network=network,
         incarnation=incarnation,
         epoch=epoch,
+        least=least,
         floors=tuple(
             sorted((Floor(bytes(who.node), serial) for who, serial in floors), key=lambda f: f.node)
-        ),
-        relays=tuple(
-            sorted((Relay(bytes(m.node), bytes(t.node)) for m, t in relays), key=lambda r: r.member)
         ),
         issued_at=1_790_000_000_000,
     )

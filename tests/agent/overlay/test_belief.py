@@ -14,7 +14,7 @@ from agent.overlay.cache import Cache
 from agent.overlay.kept import Kept
 from protocol.messages import Joined, Rows
 from protocol.signed import StatementError
-from protocol.statements import NetworkState
+from protocol.statements import CLOSED, NetworkState
 from tests.agent.overlay.signing import NETWORK, SETTINGS, Authority, Someone, endpoint, state
 
 FARM = Authority()
@@ -60,6 +60,7 @@ def test_what_was_told_is_believed_and_held() -> None:
 
 
 def test_the_disk_gives_back_what_was_believed(tmp_path: Path) -> None:
+    """S1: with nothing but the root key's public half, and no controller."""
     cache, belief = Cache(tmp_path), begin()
     cache.keep(belief.kept)
     (kept,) = Cache(tmp_path).networks()
@@ -193,3 +194,27 @@ def test_a_network_that_is_forgotten_leaves_nothing(tmp_path: Path) -> None:
     cache.forget(NETWORK)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_in_a_network_that_was_deleted_nobody_is_believed_and_nothing_after_counts() -> None:
+    belief = begin()
+    assert not belief.holding.closed
+    last = Rows(0, NETWORK, 2, 2, False, (), (), FARM.signer.seal(state(epoch=6, least=CLOSED)))
+    belief.take_rows(last)
+    later = again(belief.kept)
+
+    for one in (belief, later):
+        assert one.holding.closed
+        with pytest.raises(StatementError, match="the network was deleted"):
+            one.members(None)
+    with pytest.raises(StatementError, match="older"):
+        belief.take_joined(trust(), joined(now=state(epoch=5)))
+
+
+def test_only_a_signer_of_the_farm_can_say_that_a_network_was_deleted() -> None:
+    belief = begin()
+    forged = Authority().signer.seal(state(epoch=6, least=CLOSED))
+    belief.take_rows(Rows(0, NETWORK, 2, 2, False, (), (), forged))
+
+    assert not belief.holding.closed
+    assert names(belief) == {"n2", "n3"}

@@ -133,6 +133,7 @@ def test_a_new_device_is_asked_for_all_at_once_again() -> None:
     asker.hurry(3)
 
     assert [address for address, _ in asker.due(3)] == [A, B]
+    assert ask(asker, 3.15, start=3) == [3.03, 3.07, 3.12]
 
 
 def test_many_targets_are_asked_in_portions() -> None:

@@ -89,8 +89,8 @@ def test_the_one_that_waits_speaks_once_after_three_seconds() -> None:
     assert (kick.endpoint, kick.keepalive) == (A, 25)
 
 
-def test_at_boot_from_the_cache_it_waits_one_second() -> None:
-    assert run(waiter(A, from_cache=True), 60) == [(1.0, Do.RESET)]
+def test_at_boot_from_the_cache_it_waits_half_a_second() -> None:
+    assert run(waiter(A, from_cache=True), 60) == [(0.5, Do.RESET)]
 
 
 def test_the_one_that_waits_says_nothing_when_it_was_spoken_to_or_knows_no_place() -> None:
@@ -114,6 +114,27 @@ def test_a_peer_that_moved_gets_its_new_place_and_keeps_a_living_session() -> No
     assert kick.endpoint == B
 
 
+def test_where_a_peer_was_heard_from_does_not_keep_it_where_it_is_not_said_to_be_any_more() -> None:
+    kick = beginner(A)
+    kick.wake(ALIVE, 0.1)
+
+    assert kick.move((B,), 1.0, last=A) is Do.SET
+    assert kick.endpoint == B
+    assert kick.move((B,), 2.0, last=A) is None
+
+
+def test_where_it_was_heard_from_is_tried_when_all_else_fails() -> None:
+    kick = Kick((A,), initiator=True, last=B, now=0.0)
+    run(kick, 0.5)
+    assert kick.endpoint == A
+    run(kick, 1)
+
+    assert kick.endpoint == B
+    kick.wake(ALIVE, 1.1)
+    assert kick.move((A,), 2.0, last=B) is None
+    assert kick.endpoint == B
+
+
 def test_a_peer_that_moved_before_it_answered_is_kicked_at_its_new_place() -> None:
     kick = beginner()
     run(kick, 5)
@@ -128,3 +149,17 @@ def test_one_that_knew_no_place_asks_as_soon_as_it_learns_one() -> None:
     assert kick.move((A,), 70.0) is None
 
     assert run(kick, 80) == [(70.0, Do.RESET)]
+
+
+def test_on_another_uplink_the_beginner_begins_anew_and_the_other_end_waits_to_be_followed() -> (
+    None
+):
+    kick, other = beginner(A, B, settled=True), waiter(A)
+    other.wake(SHAKEN, 1.0)
+
+    assert kick.restart(10.0) is Do.RESET
+    assert (kick.phase, kick.endpoint, kick.deadline) == (Phase.KICKING, A, 10.15)
+    assert other.restart(10.0) is None
+    assert other.phase is Phase.SETTLED
+    assert kick.wake(ALIVE, 10.2) is None
+    assert kick.phase is Phase.SETTLED

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import msgspec
+
 from agent.enrol.sink import Ask
 from agent.overlay.netmap import Netmap
+from agent.overlay.verify import Refusal
 from protocol.messages import Row, Rows
 from protocol.signed import Signed
 from tests.agent.overlay.signing import NETWORK, Authority, Someone
@@ -102,3 +105,53 @@ def test_a_row_that_cannot_be_read_is_counted_and_the_others_stay() -> None:
 
     assert names(netmap) == {"n1"}
     assert outcome.unreadable == 1
+
+
+def test_a_node_that_comes_with_another_key_takes_the_place_of_its_old_row() -> None:
+    netmap, _ = Netmap().take(rows(0, 3, N1, N2))
+    turned = Someone("n1", N1.addresses, wireguard=N1.wireguard)
+    told = msgspec.structs.replace(FARM.row(turned), address=FARM.row(N1).address)
+    netmap, outcome = netmap.take(msgspec.structs.replace(rows(3, 5), rows=(told,)))
+
+    assert set(netmap.rows) == {bytes(turned.node), bytes(N2.node)}
+    assert outcome.ack
+    again, _ = netmap.take(rows(5, 6, N2))
+    assert set(again.rows) == set(netmap.rows)
+
+
+def test_in_place_of_a_row_that_is_older_the_one_we_hold_stays() -> None:
+    older = replace(N2, serial=0, endpoints=("192.0.2.66:1",))
+    for full in (False, True):
+        netmap, _ = Netmap().take(rows(0, 3, N1, N2))
+        held = netmap.rows[N2.node]
+        piece = rows(0 if full else 3, 4, N1, older, full=full)
+        control, _ = netmap.take(piece)
+        netmap, outcome = netmap.take(piece, lambda said: "" if said.serial else "old")
+
+        assert control.rows[N2.node].endpoints == older.endpoints
+        assert netmap.rows[N2.node] is held
+        assert (netmap.revision, names(netmap)) == (4, {"n1", "n2"})
+        assert outcome.ack
+        assert outcome.older == (Refusal(bytes(N2.node), "n2", "old"),)
+
+
+def test_a_row_that_is_older_brings_nobody_back() -> None:
+    netmap, _ = Netmap().take(rows(0, 3, N1, N2))
+    netmap, _ = netmap.take(rows(3, 4, gone=(N2,)))
+    control, _ = netmap.take(rows(4, 5, N2))
+    netmap, outcome = netmap.take(rows(4, 5, N2), lambda _: "old")
+
+    assert names(control) == {"n1", "n2"}
+    assert names(netmap) == {"n1"}
+    assert len(outcome.older) == 1
+
+
+def test_a_row_that_is_older_undoes_nothing_that_stands_beside_it() -> None:
+    newer, older = replace(N2, serial=2), replace(N2, serial=0)
+    why = lambda said: "" if said.serial else "old"  # noqa: E731
+    held, _ = Netmap().take(rows(0, 3, N1, N2))
+    beside_newer, _ = held.take(rows(3, 4, newer, older), why)
+    beside_gone, _ = held.take(rows(3, 4, older, gone=(N2,)), why)
+
+    assert beside_newer.rows[N2.node] == FARM.row(newer)
+    assert names(beside_gone) == {"n1"}

@@ -9,7 +9,7 @@ import pytest
 from agent.enrol.store import WireGuardKey
 from agent.overlay.peering import DeviceGoneError, Peering, PortTakenError
 from agent.overlay.peers import PeerPlan, Plan
-from netns.wireguard.device import Endpoint, Peer, PeerStat, Remove, Reset, SetDevice, Upsert
+from netns.wireguard.device import Endpoint, Peer, PeerStat, Place, Remove, Reset, SetDevice, Upsert
 from protocol.keys import WireGuardPublic, WireGuardSecret
 from tests.agent.overlay.signing import endpoint
 from tests.fakes.wireguard import MemoryDevice
@@ -84,15 +84,16 @@ def test_the_one_that_waits_asks_with_one_request_and_so_one_initiation() -> Non
     assert len(story.device.requests) == 2
 
 
-def test_a_session_that_we_find_at_our_start_is_left_alone() -> None:
+def test_a_session_that_we_find_at_our_start_stays_where_it_is() -> None:
     story = Story()
     story.tend(plan(A), 0)
-    story.device.hear(PEER, A, SHAKEN)
+    story.device.hear(PEER, B, SHAKEN)
     again = Peering(story.device, "w-1")
     asyncio.run(again.tend(plan(A), KEY, 100))
     asyncio.run(again.tend(plan(A), KEY, 110))
 
-    assert len(story.device.requests) == 1
+    assert story.last == [Place(PEER, B)]
+    assert len(story.device.requests) == 2
 
 
 def test_a_member_that_is_gone_is_removed_and_its_endpoint_stays_known() -> None:
@@ -128,6 +129,25 @@ def test_a_device_that_died_and_a_port_that_is_taken_are_told_apart() -> None:
 
     with pytest.raises(DeviceGoneError):
         story.tend(plan(A), 1)
+
+
+def test_elsewhere_the_beginner_begins_anew_and_the_other_end_forgets_where_it_spoke_from() -> None:
+    for initiator, step in (
+        (True, Reset(Peer(PEER, ALLOWED, A, 25))),
+        (False, Place(PEER, B)),
+    ):
+        story = Story()
+        story.tend(plan(A, initiator=initiator), 0)
+        story.device.hear(PEER, B, SHAKEN)
+        story.tend(plan(A, initiator=initiator), 1)
+        story.peering.restart()
+        story.tend(plan(A, initiator=initiator), 10)
+
+        assert story.last == [step]
+        assert len(story.device.requests) == 2
+        story.device.hear(PEER, B, SHAKEN)
+        story.tend(plan(A, initiator=initiator), 11)
+        assert len(story.device.requests) == 2
 
 
 def test_after_a_death_all_pairs_start_anew() -> None:

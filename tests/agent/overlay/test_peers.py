@@ -22,10 +22,14 @@ N1 = Someone(
     families=(4, 6),
 )
 N2 = Someone(
-    "n2", ("10.9.0.2/16", "fd09::2/64"), endpoints=("[2001:db8:b::2]:51820",), families=(4, 6)
+    "n2",
+    ("10.9.0.2/16", "fd09::2/64"),
+    endpoints=("[2001:db8:b::2]:51820",),
+    families=(4, 6),
+    via=N1.node,
 )
-N3 = Someone("n3", ("10.9.0.3/16", "fd09::3/64"), families=(4,))
-STATE = state(relays=[(N2, N1), (N3, N1)])
+N3 = Someone("n3", ("10.9.0.3/16", "fd09::3/64"), families=(4,), via=N1.node)
+STATE = state()
 
 
 def plan(
@@ -90,8 +94,9 @@ def test_the_transit_itself_has_all_as_direct_peers_with_their_own_only() -> Non
 def test_without_a_transit_that_carries_both_there_is_no_path_and_it_is_said() -> None:
     assert isinstance(plan(N3, N1, N2).paths[N2.node], Through)
 
-    for now in (state(), state(relays=[(N2, N1)]), state(relays=[(N3, N1)])):
-        path = plan(N3, N1, N2, now=now).paths[N2.node]
+    for via2, via3 in ((b"", b""), (N1.node, b""), (b"", N1.node)):
+        n2, n3 = replace(N2, via=via2), replace(N3, via=via3)
+        path = plan(n3, N1, n2).paths[N2.node]
 
         assert isinstance(path, NoPath)
         assert "no common address family" in path.reason
@@ -130,6 +135,16 @@ def test_a_learnt_endpoint_is_where_the_one_that_waits_will_ask() -> None:
 
     assert [str(e) for e in peer.endpoints] == ["198.51.100.77:4711"]
     assert not peer.initiator
+
+
+def test_a_learnt_endpoint_is_the_last_place_where_the_one_that_begins_looks() -> None:
+    hint, elsewhere = endpoint("198.51.100.1:51820"), endpoint("198.51.100.77:51820")
+    moved, stayed = (
+        plan(N3, N1, learnt={bytes(N1.wireguard): e}).peers[N1.wireguard] for e in (elsewhere, hint)
+    )
+
+    assert (moved.endpoints, moved.last) == ((hint,), elsewhere)
+    assert (stayed.endpoints, stayed.last) == ((hint,), None)
 
 
 def test_a_hub_carries_the_ranges_of_its_certificate_and_longest_prefix_wins() -> None:

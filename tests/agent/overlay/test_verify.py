@@ -118,12 +118,26 @@ def test_nobody_shows_the_wireguard_key_of_another() -> None:
     assert "WireGuard key" in refusal(verified)
 
 
-def test_a_transit_relays_whom_the_state_lists_and_only_with_the_role() -> None:
-    now = state(relays=[(N3, N2)])
+def test_a_serial_below_the_least_of_the_network_is_revoked() -> None:
+    raised = replace(ME, serial=8)
+    judge, now = Judge(bytes(ME.node)), state(least=8, floors=[(N3, 9)])
+    mine = judge.own(FARM.signer.seal(raised.membership), now, KEYSET, bytes(ME.wireguard), None)
+    rows = FARM.rows(replace(N2, serial=8), replace(N3, serial=8))
+    verified = judge.members(mine, rows, now, KEYSET, None)
 
-    assert verify(replace(N2, roles=("transit",)), N3, now=now).relays == {N3.node: N2.node}
+    assert set(verified.members) == {N2.node}
+    assert "serial 8 is below 9" in refusal(verified)
+    with pytest.raises(StatementError, match="serial 1 is below 8"):
+        own(judge, now)
 
-    verified = verify(N2, N3, now=now)
+
+def test_a_transit_relays_those_whose_certificates_name_it_and_only_with_the_role() -> None:
+    relayed = replace(N3, via=N2.node)
+
+    assert verify(replace(N2, roles=("transit",)), relayed).relays == {N3.node: N2.node}
+    assert verify(replace(N2, roles=("transit",)), N3).relays == {}
+
+    verified = verify(N2, relayed)
 
     assert verified.relays == {}
     assert "not that role" in refusal(verified)

@@ -1,5 +1,6 @@
 """The stand-in's socket: one connection at a time made into requests, in one of two languages."""
 
+import contextlib
 import json
 import selectors
 import shlex
@@ -12,7 +13,7 @@ from typing import Any
 from tests.fakes.zinit.loop import Loop
 from tests.fakes.zinit.services import RefusedError, Supervisor, signal_group
 
-RPC_STOP = 0.5  # seconds that 0.2.28 leaves a service after SIGTERM
+RPC_STOP = 0.5  # seconds before the stop signal, and from there to SIGKILL
 MOST_BYTES = 64 * 1024  # of a request, and of what a slow reader may lag
 
 
@@ -134,31 +135,45 @@ class RpcDoor(Door):
     def request(self, client: Client, data: bytes, *, ended: bool) -> bool:
         try:
             asked = json.loads(data)
-            name = asked["method"].removeprefix("service_")
+            method = asked["method"]
             call = partial(self._reply, client, asked["id"])
         except (ValueError, TypeError, KeyError):
             return False
+        params = asked.get("params", [])
+        verb = method.removeprefix("service_")
         try:
-            self._call(name, asked.get("params", []), call)
+            self._call(method, verb, params, call)
         except RefusedError as error:
-            call(error={"code": error.code, "message": str(error)})
+            call(error=self._word(error, verb, params))
         return True
 
-    def _call(self, name: str, params: list[str], call: Callable[..., None]) -> None:
-        match name:
-            case "rpc.discover":
+    def _call(self, method: str, verb: str, params: list[str], call: Callable[..., None]) -> None:
+        match method, params:
+            case "rpc.discover", _:
                 call(json.dumps({"openrpc": "1.2.6"}))
-            case "stop":
-                self._stop(params[0], call)
-            case "list" | "status" | "start" | "monitor" | "forget" | "kill":
-                call(getattr(self.supervisor, name)(*params))
+            case "stream_currentLogs", [*names]:
+                lines = self.supervisor.ring.lines
+                marks = [f"{name}:" for name in names]
+                call([line for line in lines if all(line.startswith(m, 4) for m in marks)])
+            case "service_monitor", [name] if set(name) & set("/\\."):
+                raise RefusedError(f"invalid service name '{name}'", -32602)
+            case "service_stop", [name]:
+                self._stop(name, call)
+            case _ if method.startswith("service_") and verb in ("list", *_DOING):
+                call(getattr(self.supervisor, verb)(*params))
             case _:
                 raise RefusedError("Method not found", -32601)
 
     def _stop(self, name: str, call: Callable[..., None]) -> None:
+        """It counts the children for a while, sends the signal, and soon after SIGKILL."""
         service = self.supervisor.find(name)
+        service.up = False
         pid = service.pid
-        self.supervisor.stop(name)
+
+        def ask() -> None:
+            with contextlib.suppress(RefusedError):
+                signal_group(pid, service.unit.stop_signal)
+            self.loop.later(RPC_STOP, insist)
 
         def insist() -> None:
             if service.pid == pid:
@@ -166,14 +181,57 @@ class RpcDoor(Door):
             call()
 
         if pid:
-            self.loop.later(RPC_STOP, insist)
+            self.loop.later(RPC_STOP, ask)
         else:
             call()
+
+    def _word(self, error: RefusedError, verb: str, params: list[str]) -> dict[str, Any]:
+        """How 0.2.28 says it: what it was at, and what is wrong."""
+        match error.code:
+            case -32601:
+                return {"code": error.code, "message": str(error)}
+            case -32004:
+                text = f"parsing signal: invalid signal '{params[1]}'"
+            case code:
+                reason = _REASONS.get(code, str(error)).format(params[0])
+                text = f"{_DOING[verb]}: {reason}"
+        return {"code": error.code, "message": text, "data": {"service": params[0]}}
 
     @staticmethod
     def _reply(client: Client, number: Any, result: Any = None, error: Any = None) -> None:
         body = {"error": error} if error else {"result": result}
         client.send(compact({"jsonrpc": "2.0", "id": number, **body}) + "\n")
+
+
+_DOING = {
+    "status": "getting status",
+    "start": "starting service",
+    "stop": "stopping service",
+    "monitor": "monitoring service",
+    "forget": "forgetting service",
+    "kill": "sending signal",
+}
+_REASONS = {
+    -32000: "service '{}' not found",
+    -32001: "service '{}' already monitored",
+    -32002: "service '{}' is up",
+    -32003: "service '{}' is down",
+    -32005: "failed to load '{}.yaml'",
+}
+
+
+class TerseRpcDoor(RpcDoor):
+    """As 0.2.15 to 0.2.27: that it refuses, but not why."""
+
+    def _word(self, error: RefusedError, verb: str, params: list[str]) -> dict[str, Any]:
+        if error.code == -32601:
+            return {"code": error.code, "message": str(error)}
+        if verb == "start":
+            return {"code": -32002, "message": "Server error"}
+        return {"code": -32603, "message": "Internal error"}
+
+
+DOORS = {"0.2.11": Door, "0.2.27": TerseRpcDoor, "0.2.28": RpcDoor}
 
 
 def compact(value: Any) -> str:

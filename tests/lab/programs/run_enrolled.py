@@ -1,6 +1,7 @@
 """Runs enrolment and overlay of a node, without ndmz: `eth0` is the uplink.
 
-/run/join holds a join string; when /run/leave appears, the network that it names is left. What
+/run/join holds a join string; when /run/leave appears, the network that it names is left, and when
+/run/rotate appears, the node gets another key. What
 both say of themselves, and our memory, is in /run/zosnet/enrolled.json.
 """
 
@@ -13,15 +14,17 @@ import msgspec
 from agent.enrol.runner import Enrolment
 from agent.enrol.status import EnrolStatus
 from agent.enrol.store import Keys
+from agent.enrol.turning import OwnKeys
 from agent.identity import load_identity
 from agent.overlay.runner import Overlay
 from agent.overlay.status import OverlayStatus
 from netns.spaces import Spaces
 from netns.wireguard.userspace import Userspace
 from runtime import files, paths
+from runtime.config import LogConfig
 from runtime.log import start_logging
 
-JOIN, LEAVE = Path("/run/join"), Path("/run/leave")
+JOIN, LEAVE, ROTATE = Path("/run/join"), Path("/run/leave"), Path("/run/rotate")
 STATUS = paths.RUN / "enrolled.json"
 
 
@@ -45,6 +48,9 @@ async def obey(enrolment: Enrolment, overlay: Overlay) -> None:
         if LEAVE.exists():
             enrolment.leave(LEAVE.read_text())
             LEAVE.unlink()
+        if ROTATE.exists():
+            enrolment.rotate()
+            ROTATE.unlink()
         status = Status(enrolment.status(), overlay.status(), rss_kib())
         files.store(STATUS, status, durable=False)
         await asyncio.sleep(0.02)
@@ -53,16 +59,18 @@ async def obey(enrolment: Enrolment, overlay: Overlay) -> None:
 async def main() -> None:
     began = time.monotonic()
     spaces, identity, keys = Spaces(), load_identity(), Keys()
+    own = OwnKeys(identity)
     overlay = Overlay(
         spaces,
         Userspace(spaces),
-        node=bytes(identity.public),
+        node=own.nodes[0],
+        also=own.nodes[1:],
         keys=keys,
         elapsed=lambda: time.monotonic() - began,
     )
     enrolment = Enrolment(
         spaces,
-        identity,
+        own,
         keys,
         sink=overlay,
         elapsed=lambda: time.monotonic() - began,
@@ -76,5 +84,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    start_logging("debug")
+    start_logging(LogConfig("debug"))
     asyncio.run(main())

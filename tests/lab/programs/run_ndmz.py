@@ -17,6 +17,7 @@ from agent.config import load
 from agent.identity import load_identity
 from agent.ndmz.runner import Ndmz
 from netns.spaces import Spaces
+from runtime.config import LogConfig
 from runtime.log import start_logging
 
 ORDERS = Path("/run/orders")
@@ -72,5 +73,5 @@ async def reload(ndmz: Ndmz, changed: asyncio.Event, site: IPv4Address) -> None:
 
 
 if __name__ == "__main__":
-    start_logging("debug" if os.environ.get("DEBUG") else "info")
+    start_logging(LogConfig("debug" if os.environ.get("DEBUG") else "info"))
     asyncio.run(main(sys.argv[1:]))

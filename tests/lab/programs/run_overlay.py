@@ -25,6 +25,7 @@ from protocol.keys import VerifyKey
 from protocol.messages import Joined, Rows, decode_reply
 from protocol.signed import Signed
 from runtime import files, paths
+from runtime.config import LogConfig
 from runtime.log import start_logging
 
 TOLD = Path("/run/told")
@@ -76,5 +77,5 @@ async def main(node: bytes, around: dict[str, list[str]]) -> None:
 
 
 if __name__ == "__main__":
-    start_logging("debug")
+    start_logging(LogConfig("debug"))
     asyncio.run(main(bytes.fromhex(sys.argv[1]), json.loads(sys.argv[2])))

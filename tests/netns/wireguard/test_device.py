@@ -13,6 +13,7 @@ from netns.wireguard.device import (
     DeviceError,
     Endpoint,
     Peer,
+    Place,
     Prefix,
     Remove,
     Reset,
@@ -97,6 +98,13 @@ def test_only_a_new_peer_forgets_its_endpoint() -> None:
     want = device([Peer(KEYS[0])])
 
     assert diff(have, want) == [Reset(Peer(KEYS[0]))]
+
+
+def test_a_peer_is_placed_and_one_that_is_not_there_is_not_made() -> None:
+    have = device([Peer(KEYS[0], frozenset(PREFIXES[:1]), ENDPOINTS[0], 25)])
+    placed = device([Peer(KEYS[0], frozenset(PREFIXES[:1]), ENDPOINTS[1], 25)])
+
+    assert apply(have, [Place(key, ENDPOINTS[1]) for key in KEYS[:2]]) == placed
 
 
 def test_a_device_without_key_gets_key_and_port() -> None:

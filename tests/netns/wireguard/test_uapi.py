@@ -16,6 +16,7 @@ from netns.wireguard.device import (
     Op,
     Peer,
     PeerStat,
+    Place,
     Reading,
     Remove,
     Reset,
@@ -90,6 +91,12 @@ def test_a_reset_removes_and_sets_in_one_request() -> None:
     expected = f"set=1\npublic_key={KEY.hex()}\nremove=true\n{PEER_TEXT}\n"
 
     assert expected == uapi.render([Reset(PEER)])
+
+
+def test_a_peer_is_placed_without_touching_its_prefixes_or_making_it() -> None:
+    expected = f"set=1\npublic_key={KEY.hex()}\nupdate_only=true\nendpoint=192.0.2.1:51820\n\n"
+
+    assert expected == uapi.render([Place(KEY, Endpoint(ip_address("192.0.2.1"), 51820))])
 
 
 def test_device_and_removals_are_written_in_their_order() -> None:

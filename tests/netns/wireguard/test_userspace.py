@@ -1,10 +1,11 @@
-"""wireguard-go as a device: made, moved, adopted, killed, and what is said when it cannot be."""
+"""wireguard-go as a process: adopted, killed, ended, and what is said when it cannot start. What it
+has in common with the kernel's devices is in test_backend.py.
+"""
 
 import asyncio
 import os
 import signal
 import subprocess
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -13,27 +14,13 @@ from netns import children
 from netns.netlink import Netlink
 from netns.spaces import HOST, Spaces
 from netns.wireguard.backend import WireGuardError
-from netns.wireguard.device import Device, Endpoint, Peer, diff
 from netns.wireguard.uapi import socket_path
 from netns.wireguard.userspace import Userspace
-from protocol.keys import new_wireguard_pair
 from runtime.failure import CannotError
 
 pytestmark = pytest.mark.lab
 
 NAME, SPACE = "w-test", "n-test"
-WANT = Device(
-    bytes(new_wireguard_pair()[1]),
-    51820,
-    {
-        b"k" * 32: Peer(
-            b"k" * 32,
-            frozenset({ip_network("10.9.0.2/32"), ip_network("fd09::2/128")}),
-            Endpoint(ip_address("2001:db8::2"), 51821),
-            25,
-        )
-    },
-)
 
 
 def shell(command: str) -> str:
@@ -59,36 +46,7 @@ async def links(spaces: Spaces, space: str) -> set[str]:
         await netlink.close()
 
 
-async def test_a_device_is_made_in_the_underlay_and_lives_in_its_namespace() -> None:
-    spaces, backend = await opened()
-    assert await backend.ensure(NAME, underlay=HOST, space=SPACE)
-
-    assert NAME in await links(spaces, SPACE)
-    assert NAME not in await links(spaces, HOST)
-    await backend.apply(NAME, diff(Device(), WANT))
-    assert ":51820" in shell("ss -Huln")  # in the underlay, which is where we are
-    assert not await backend.ensure(NAME, underlay=HOST, space=SPACE)
-    await backend.destroy(NAME)
-    spaces.close()
-
-
-async def test_what_is_set_is_read_back() -> None:
-    spaces, backend = await opened()
-    await backend.ensure(NAME, underlay=HOST, space=SPACE)
-    fresh = await backend.read(NAME)
-    assert fresh is not None
-    await backend.apply(NAME, diff(fresh.device, WANT))
-    reading = await backend.read(NAME)
-
-    assert reading is not None
-    assert reading.device.port == WANT.port
-    assert reading.device.peers == WANT.peers
-    assert diff(reading.device, WANT) == []
-    await backend.destroy(NAME)
-    spaces.close()
-
-
-async def test_another_process_adopts_the_one_that_lives() -> None:
+async def test_an_adopted_one_is_the_same_process() -> None:
     spaces, backend = await opened()
     await backend.ensure(NAME, underlay=HOST, space=SPACE)
     pid = children.find(f"wireguard-{NAME}")
@@ -97,6 +55,26 @@ async def test_another_process_adopts_the_one_that_lives() -> None:
     assert not await again.ensure(NAME, underlay=HOST, space=SPACE)
     assert children.find(f"wireguard-{NAME}") == pid
     await again.destroy(NAME)
+    spaces.close()
+
+
+async def test_with_another_underlay_it_is_made_anew_there() -> None:
+    spaces, backend = await opened()
+    await spaces.ensure("under", role="test")
+    await backend.ensure(NAME, underlay=HOST, space=SPACE)
+    first = children.find(f"wireguard-{NAME}")
+
+    assert await backend.ensure(NAME, underlay="under", space=SPACE)
+    second = children.find(f"wireguard-{NAME}")
+    assert not await backend.ensure(NAME, underlay="under", space=SPACE)
+    assert first != second == children.find(f"wireguard-{NAME}")
+    assert NAME in await links(spaces, SPACE)
+
+    await spaces.delete("under")  # and one of that name is not it
+    await spaces.ensure("under", role="test")
+    assert await backend.ensure(NAME, underlay="under", space=SPACE)
+    await backend.destroy(NAME)
+    await spaces.delete("under")
     spaces.close()
 
 
@@ -118,46 +96,13 @@ async def test_a_killed_one_is_absent_and_made_anew_over_its_stale_socket() -> N
     spaces.close()
 
 
-async def test_destroyed_means_nothing_is_left_and_twice_is_once() -> None:
+async def test_destroyed_means_that_neither_process_nor_socket_is_left() -> None:
     spaces, backend = await opened()
     await backend.ensure(NAME, underlay=HOST, space=SPACE)
-    await backend.destroy(NAME)
     await backend.destroy(NAME)
 
     assert not socket_path(NAME).exists()
-    assert await links(spaces, SPACE) == {"lo"}
     assert children.find(f"wireguard-{NAME}") is None
-    spaces.close()
-
-
-async def test_a_port_that_is_taken_is_an_error_with_its_number() -> None:
-    spaces, backend = await opened()
-    await backend.ensure(NAME, underlay=HOST, space=SPACE)
-    await backend.ensure("w-other", underlay=HOST, space=SPACE)
-    for name in (NAME, "w-other"):
-        netlink = await Netlink.open(spaces, SPACE)
-        link = await netlink.link(name)
-        assert link is not None
-        await netlink.set_link(link.index, up=True)
-        await netlink.close()
-    await backend.apply(NAME, diff(Device(), WANT))
-
-    with pytest.raises(WireGuardError) as caught:
-        await backend.apply("w-other", diff(Device(), WANT))
-    assert caught.value.errno == 98
-    for name in (NAME, "w-other"):
-        await backend.destroy(name)
-    spaces.close()
-
-
-async def test_a_link_of_somebody_else_is_left_alone_and_named() -> None:
-    spaces, backend = await opened()
-    shell(f"ip link add {NAME} type bridge")
-
-    with pytest.raises(WireGuardError, match="is not ours") as caught:
-        await backend.ensure(NAME, underlay=HOST, space=SPACE)
-    assert "ip link delete" in (caught.value.hint or "")
-    assert NAME in await links(spaces, HOST)
     spaces.close()
 
 

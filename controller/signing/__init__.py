@@ -1,0 +1,1 @@
+"""Secret keys as files (`keyring`) and records as signed statements (`statement`)."""

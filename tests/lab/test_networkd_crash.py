@@ -1,0 +1,102 @@
+"""networkd is killed at random moments of its start; the next one leaves what a clean start leaves."""
+
+import json
+import random
+import time
+from difflib import unified_diff
+from ipaddress import IPv4Interface, IPv6Interface
+
+import pytest
+
+from lab.host import Process, wait_until
+from lab.internet import internet
+from lab.network import switch
+from lab.node import Node
+from lab.router import Lan, Site, router
+from lab.world import World
+from tests.lab.boot_node import configure, kernel_state
+from tests.lab.boot_node import internet as boot
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(240)]
+
+SITE = Site("b", 2, Lan(IPv4Interface("192.168.7.1/24"), IPv6Interface("2001:db8:b:1::1/64")))
+SPACES = ("ndmz", "n-blue")
+MOMENTS = 8
+OWN_MAC = {"eth0", "zos", "npub4", "npub6", "tonrs", "public"}
+
+
+@pytest.fixture
+def node(world: World) -> Node:
+    """A dual stack home, and a network resource that is kept over reboots."""
+    router(world, internet(world), SITE)
+    made = world.node("n")
+    switch(world, SITE.switch, (made, "eth0"))
+    configure(made)
+    boot(made)
+    daemon = networkd(made)
+    wait_until("ndmz", lambda: is_ready(made, resource=False))
+    made.output("zosnet-agent", "nr", "create", "blue", "--ipv4", "10.1.1.0/24")
+    end(daemon)
+    return made
+
+
+def networkd(node: Node) -> Process:
+    return node.spawn("zosnet-agent", "networkd", log=node.log("networkd"))
+
+
+def end(daemon: Process) -> None:
+    daemon.kill()
+    daemon.wait(5)
+
+
+def is_ready(node: Node, *, resource: bool = True) -> bool:
+    path = node.path("/run/zosnet/ndmz.json")
+    if not path.exists():
+        return False
+    said = json.loads(path.read_bytes())
+    if not (said["ready4"] and said["ready6"]):
+        return False
+    listed = node.run("zosnet-agent", "nr", "list", "-o", "json", check=False)
+    items = json.loads(listed.stdout)["items"] if listed.returncode == 0 else []
+    return not resource or [(one["name"], one["state"]) for one in items] == [("blue", "up")]
+
+
+def state(node: Node) -> list[str]:
+    """With the rules; without the MACs that are the kernel's own choice each time. In lines."""
+    whole = kernel_state(node)
+    for space in whole["spaces"].values():
+        for name, link in space["links"].items():
+            if name not in OWN_MAC:
+                link.pop("mac")
+    rules = {space: node.output(*node.inside(space, "nft", "list", "ruleset")) for space in SPACES}
+    lines = json.dumps({**whole, "rules": rules}, indent=1, sort_keys=True)
+    return lines.replace("\\n", "\n").splitlines()
+
+
+def power_cycle(node: Node) -> None:
+    node.power_cut()
+    node.boot()
+    boot(node)
+
+
+def test_networkd_killed_at_any_moment_is_made_good_by_the_next(node: Node) -> None:
+    power_cycle(node)
+    begun = time.monotonic()
+    daemon = networkd(node)
+    wait_until("all of it", lambda: is_ready(node))
+    took, clean = time.monotonic() - begun, state(node)
+    end(daemon)
+    chance = random.Random()
+    for _ in range(MOMENTS):
+        power_cycle(node)
+        killed = networkd(node)
+        moment = chance.uniform(0.2, took)
+        time.sleep(moment)
+        end(killed)
+        daemon = networkd(node)
+        wait_until(f"all of it, after a kill at {moment:.3f} s", lambda: is_ready(node))
+        after = state(node)
+        end(daemon)
+
+        differs = "\n".join(unified_diff(clean, after, n=1, lineterm=""))
+        assert not differs, f"killed after {moment:.3f} s of {took:.3f}:\n{differs}"
