@@ -72,6 +72,11 @@ def rules(home: Home) -> str:
     return home.node.run(*listed, check=False).stdout
 
 
+def without_a_pair(home: Home) -> None:
+    """Take away the pair that an earlier test may have left: with one there, ndmz keeps sharing."""
+    home.node.script("ip link delete ndzs4 2>/dev/null || :")
+
+
 def traces(home: Home) -> dict[str, object]:
     """What there is of an ndmz on the host, and in ndmz, but for what is its own in both ways."""
     return {
@@ -122,8 +127,9 @@ def test_a_second_start_adopts_the_way_through_the_host_and_drops_no_packet(
 
 
 def test_to_shared_and_back_by_config_leaves_nothing_behind(home: Home) -> None:
+    without_a_pair(home)
     with running(home, "own", ready=False):
-        wait_until("IPv6", lambda: home.status().ready6)
+        wait_until("IPv6", lambda: home.status().ready6 and not rules(home))
         before, alone = traces(home), home.status()
     with running(home, "shared"):
         during = traces(home)
@@ -219,7 +225,7 @@ def test_a_firewall_that_may_drop_it_is_named_and_not_touched(home: Home, sharin
 
 
 def test_addresses_that_the_host_has_already_are_left_to_it(home: Home) -> None:
-    home.node.script("ip link del ndzs4 2>/dev/null || :")  # one that it has it keeps
+    without_a_pair(home)
     home.node.script(
         "ip link add other type veth peer name another; ip addr add 192.0.0.1/29 dev other"
     )
@@ -260,6 +266,7 @@ def test_who_made_the_host_a_router_meanwhile_keeps_it_one(home: Home) -> None:
 def test_a_site_that_gives_no_lease_is_understood_and_a_lease_that_comes_is_taken(
     home: Home,
 ) -> None:
+    without_a_pair(home)
     with running(home, "auto", ready=False):
         wait_until("IPv6", lambda: home.status().ready6)
         first = home.status()
@@ -289,6 +296,7 @@ def test_the_one_lease_is_given_back_to_a_host_that_has_none_and_asked_for_again
         return [line.split()[2] for line in lines if line.split()[2].startswith("192.168.7.")]
 
     serve_leases(home, 1)
+    without_a_pair(home)
     with running(home, "auto"):
         wait_until("the lease", lambda: given() == ["192.168.7.100"])
         own = home.status().ipv4, forwards(home)
