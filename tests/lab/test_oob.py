@@ -1,4 +1,4 @@
-"""Two NICs, one for the node out of band and one for its workloads: over its life, and over ours.
+"""N13. Two NICs, one for the node out of band and one for its workloads: over its life, and over ours.
 
 The workloads' LAN has one IPv4 address to give: neither the probe of its NIC nor the host may keep it.
 """
