@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 LOCK = RUN / "networkd.lock"
 LOOK_EACH = 0.1  # seconds between two looks at the parts while the node comes up
 LOOK_EACH_LATER = 1.0
+CLOCK_OFF_MS = 120_000  # from there on it is said
 
 
 async def keep_node(config: AgentConfig) -> None:
@@ -198,7 +200,10 @@ class _Node:
     # -- what the controller tells of us
 
     def _learn_time(self, time_ms: int) -> None:
+        first = not self._clock.trusted
         self._clock.learn(time_ms)
+        if first:  # it may be years from what is written there
+            self._write("clock", self._clock.save)
         if self._steps_clock and self._clock.step_system_clock():
             log.warning("system clock set forward to the controller's time")
 
@@ -269,6 +274,7 @@ class _Node:
             clock_behind_ms=self._clock.behind_ms,
             reasons=[
                 *self._problems.values(),
+                *clock_reasons(self._clock.ahead_ms),
                 *self._resources.problems,
                 *overlay.problems,
             ],
@@ -278,6 +284,16 @@ class _Node:
         """The first time counts, also over a restart of networkd."""
         if seconds is not None:
             self._seconds.setdefault(phase, seconds)
+
+
+def clock_reasons(ahead_ms: int) -> list[str]:
+    """What is to be said of a system clock that is so far ahead of the controller's time, or behind."""
+    if abs(ahead_ms) < CLOCK_OFF_MS:
+        return []
+    off = timedelta(minutes=abs(ahead_ms) // 60_000)
+    side = "ahead of" if ahead_ms > 0 else "behind"
+    said = f"the system clock is {str(off).removesuffix(':00')} h {side} the controller's time"
+    return [with_hint(said, "set it: date -s, or an NTP client")]
 
 
 def _first(group: BaseExceptionGroup[CannotError]) -> CannotError:

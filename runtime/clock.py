@@ -44,10 +44,11 @@ def set_wall_ms(now: int) -> None:
 
 
 class FlooredClock:
-    """Wall time that never is below what this node has already lived through, and never goes back.
+    """Wall time that never is below what this node has already lived through.
 
-    The best time known so far goes on by the boot clock, so a system clock that stands wrong, is
-    set right or is set back does not matter.
+    The best time known so far goes on by the boot clock. Until somebody who can be believed has told
+    the time, a system clock that is ahead is followed; from then on it is not asked any more, however
+    it stands or jumps, and a floor that it had lifted too high is gone.
     """
 
     def __init__(
@@ -75,17 +76,25 @@ class FlooredClock:
         """Whether somebody who can be believed has told the time since start."""
         return self._trusted
 
+    @property
+    def ahead_ms(self) -> int:
+        """How far the system clock is ahead of the time that was told; negative: behind. 0: none was."""
+        return self._wall() - self.now_ms() if self._trusted else 0
+
     def now_ms(self) -> int:
         lived = self._boot()
-        self._known = max(self._wall(), self._known + lived - self._known_at)
+        self._known += lived - self._known_at
         self._known_at = lived
+        if not self._trusted:
+            self._known = max(self._known, self._wall())
         return self._known
 
     def learn(self, authenticated_ms: int) -> None:
-        """Take the controller's time: forward only, as the floor is for good."""
-        if authenticated_ms > LAST_MS:
+        """Take the controller's time: the first as it is, later ones forward only."""
+        if not 0 < authenticated_ms <= LAST_MS:
             return
-        self._known = max(self.now_ms(), authenticated_ms)
+        now = self.now_ms()
+        self._known = max(now, authenticated_ms) if self._trusted else authenticated_ms
         self._trusted = True
 
     def save(self) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.networkd import one_reason
+from agent.networkd import clock_reasons, one_reason
 from runtime.failure import CannotError
 
 
@@ -21,3 +21,21 @@ def test_a_fault_of_ours_is_shown_whole() -> None:
         raise group
 
     assert caught.value is group
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "said"),
+    [
+        (0, ""),
+        (-119_000, ""),
+        (125_000, "0:02 h ahead of"),
+        (-3_600_000 * 26, "1 day, 2:00 h behind"),
+    ],
+)
+def test_a_system_clock_is_named_when_it_is_minutes_off(ahead_ms: int, said: str) -> None:
+    reasons = clock_reasons(ahead_ms)
+
+    assert [why.partition(" the controller's")[0] for why in reasons] == (
+        [f"the system clock is {said}"] if said else []
+    )
+    assert all("date -s" in why for why in reasons)

@@ -1,4 +1,4 @@
-"""The clock never goes back: not over a reboot, not when somebody sets the system's."""
+"""The clock goes on: over a reboot, and when somebody sets the system's. Who is believed corrects it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from runtime.clock import LAST_MS, FlooredClock, boot_ms, wall_ms
 
 MINUTE = 60_000
+YEAR = 365 * 24 * 60 * MINUTE
 NOON = 1_800_000_000_000
 
 
@@ -94,18 +95,48 @@ def test_starts_in_one_boot_go_on_exactly_however_many(machine: Machine) -> None
     assert clock.behind_ms == NOON + 100_000
 
 
-def test_authenticated_time_moves_it_forward_only_and_goes_on(machine: Machine) -> None:
+def test_authenticated_time_moves_forward_only_and_goes_on(machine: Machine) -> None:
     clock = machine.clock()
     clock.learn(NOON + MINUTE)
     clock.learn(NOON - MINUTE)
     machine.pass_(1000)
 
     assert clock.now_ms() == NOON + MINUTE + 1000
+    assert clock.ahead_ms == -MINUTE
+
+
+def test_a_system_clock_years_ahead_is_followed_only_until_the_time_is_told(
+    machine: Machine,
+) -> None:
+    machine.wall += 10 * YEAR
+    clock = machine.clock()
+    ahead = clock.now_ms()
+    clock.save()
+    clock.learn(NOON)
+    told, off = clock.now_ms(), clock.ahead_ms
+    clock.save()
+    clock = machine.reboot(wall=0)
+
+    assert ahead == NOON + 10 * YEAR
+    assert (told, off) == (NOON, 10 * YEAR)
+    assert clock.now_ms() == NOON + MINUTE  # the floor is right again
+
+
+def test_once_told_the_time_goes_on_however_the_system_clock_jumps(machine: Machine) -> None:
+    clock = machine.clock()
+    clock.learn(NOON)
+    seen = []
+    for jump in (10 * YEAR, -40 * YEAR, 0):
+        machine.wall = NOON + jump
+        machine.boot += 1000
+        seen.append(clock.now_ms() - NOON)
+
+    assert seen == [1000, 2000, 3000]
 
 
 def test_a_time_that_nobody_lives_to_see_is_not_taken_for_good(machine: Machine) -> None:
     clock = machine.clock()
-    for absurd in (2**53, 2**63, LAST_MS + 1):
+    for absurd in (0, -1, 2**53, 2**63, LAST_MS + 1):
         clock.learn(absurd)
     assert (clock.now_ms(), clock.trusted) == (NOON, False)
     machine.path.write_bytes(b"%d 0 boot-0\n" % 2**53)
