@@ -12,6 +12,7 @@ from runtime.clock import FlooredClock, wall_ms
 if __name__ == "__main__":
     off = Path(sys.argv.pop(1))
     defaults = FlooredClock.__init__.__kwdefaults__
+    assert defaults is not None
     assert defaults["wall"] is wall_ms
     defaults["wall"] = lambda: wall_ms() + int(off.read_text())
     sys.exit(main())
