@@ -10,6 +10,7 @@ What a machine has to say is on its serial console, line by line: `@@ NAME TEXT`
 console is kept with the world's logs. A machine dies with its world.
 """
 
+import os
 import re
 import socket
 from collections.abc import Callable, Mapping
@@ -120,6 +121,16 @@ class Machine:
     @property
     def is_on(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What QEMU has had of this machine's processors since it was started. They say what a
+        machine costs when others run here too.
+        """
+        if self._process is None:
+            return 0.0
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # utime and stime, proc(5)
 
     def power_cut(self) -> None:
         if self._process is not None:
