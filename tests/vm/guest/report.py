@@ -13,7 +13,7 @@ from typing import Any
 
 STATUS = Path("/run/zosnet/networkd.json")
 UPTIME = Path("/proc/uptime")
-LOOK_EACH = 0.1  # seconds
+LOOK_EACH = 0.3  # seconds
 
 
 def main() -> None:
