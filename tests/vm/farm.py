@@ -31,7 +31,7 @@ exec python {PACKAGES}/tests/fakes/zinitd.py \
     --socket /run/zinit.sock --units /etc/zinit --log-dir /var/log/zosnet
 """
 SUPERVISOR = f"exec {ZINIT_PROGRAM} init\n" if ZINIT else STAND_IN
-SLOW = 500  # seconds; a quiet machine takes less than a tenth of it
+SLOW = 900  # seconds; a quiet machine takes a twentieth of it
 UNITS = (units.internet(AGENT), units.networkd(AGENT))
 REPORT = Unit(
     "report",
