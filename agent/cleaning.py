@@ -119,16 +119,18 @@ async def _remove_spaces(spaces: Spaces, home: Netlink) -> list[str]:
 
 
 async def _remove_links(spaces: Spaces, home: Netlink) -> list[str]:
-    """Bridges last: their ports are let go before."""
+    """Bridges last: their ports are let go before, and so is what a VLAN was made on."""
     said = []
     links = await home.links()
     ours = [link for link in links if link.role is not None or link.half_made]
     bridges = {link.index for link in ours if link.kind == "bridge"}
+    below = {link.parent for link in ours if link.kind == "vlan"}
     for link in links:
-        if link.master in bridges and link not in ours and link.kind in NIC_KINDS:
+        used = link.master in bridges or link.index in below
+        if used and link not in ours and link.kind in NIC_KINDS:
             await home.set_link(link.index, master=0, up=False)
             usual = await read_sysctl(spaces, HOST, "net/ipv6/conf/default/disable_ipv6")
-            if usual is not None:  # as a port it had no IPv6
+            if usual is not None:  # it had none meanwhile
                 await set_sysctls(spaces, HOST, {f"net/ipv6/conf/{link.name}/disable_ipv6": usual})
             said.append(f"NIC {link.name} is free")
     for link in sorted(ours, key=lambda link: link.index in bridges):

@@ -150,6 +150,8 @@ class World(Host):
         new = self._new_switches([switch])
         lines = [line for name in new for line in wiring.switch_lines(name)]
         lines += [f"tuntap add dev {name} mode tap", f"link set dev {name} master {switch} up"]
+        # LACP, which no switch passes on and a cable does.
+        lines.append(f"link set dev {name} type bridge_slave group_fwd_mask 4")
         self.run("ip", "-batch", "-", input="\n".join(lines) + "\n")
         self._keep_switches(new)
 

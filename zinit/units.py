@@ -79,8 +79,9 @@ def dhcp_zos(agent: Path) -> Unit:
 
 def networkd(agent: Path) -> Unit:
     """Ready when ndmz is: that is what the workloads of a node wait for."""
-    # The test itself waits: it sees ndmz at once, and zinit's ring has a line of it each 12 s.
-    test = (str(agent), "wait", "ndmz", "--timeout", "10")
+    # The test itself waits: it sees ndmz at once, a slow machine is not kept busy by starting it
+    # anew, and zinit's ring has a line of it each half minute.
+    test = (str(agent), "wait", "ndmz", "--timeout", "30")
     command = (str(agent), "networkd", PATIENT)
     return Unit("networkd", command, test=test, after=("internet",), shutdown_timeout_s=5)
 

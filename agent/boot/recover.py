@@ -10,6 +10,7 @@ everything goes back to how it was: links come home, the probe namespaces and a 
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from agent.boot.nics import LAYERS, why_not
@@ -154,5 +155,17 @@ async def return_link(inside: Netlink, home: Netlink, link: Link) -> str:
 
 async def candidates(home: Netlink, nics: Nics) -> list[Link]:
     """The links at home that may be probed, in natural order."""
-    links = [link for link in await home.links() if why_not(link, nics) is None]
-    return sorted(links, key=lambda link: natural(link.name))
+    return to_probe(await home.links(), nics)
+
+
+def to_probe(links: Collection[Link], nics: Nics) -> list[Link]:
+    """No bond without NICs: it has no MAC that stays, and the kernel's module makes one (bond0) when
+    it is loaded, which nobody asked for.
+    """
+    masters = {link.master for link in links}
+    found = [
+        link
+        for link in links
+        if why_not(link, nics) is None and (link.kind != "bond" or link.index in masters)
+    ]
+    return sorted(found, key=lambda link: natural(link.name))

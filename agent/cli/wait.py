@@ -6,7 +6,7 @@ import time
 from runtime.failure import CannotError, Exit
 
 LOOK_EACH = 0.05  # seconds
-
+SHARE = 10  # pauses, in times of a look: a slow machine needs its processor for what is waited for
 
 EXAMPLES = ("zosnet-agent wait", "zosnet-agent wait uplink --timeout 20")
 
@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     deadline = time.monotonic() + arguments.timeout
     while True:
+        began = time.monotonic()
         facts = read_facts()
         reached = facts.phase(arguments.phase)
         if reached is not None and facts.holds(arguments.phase):
@@ -45,11 +46,17 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.phase == "first_ping" and facts.came_first:
             print("first_ping: nobody was in the network before this node")
             return Exit.OK
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline:
             reason = phase_reason(facts, arguments.phase)
             raise CannotError(
                 f"cannot wait longer for {arguments.phase}: {reason}",
                 hint="zosnet-agent why says all reasons",
                 code=Exit.NOT_CONVERGED,
             )
-        time.sleep(LOOK_EACH)
+        time.sleep(pause(now - began, deadline - now))
+
+
+def pause(took: float, left: float) -> float:
+    """Seconds until the next look, when the last one `took` so many and so many are `left`."""
+    return min(max(LOOK_EACH, SHARE * took), left)

@@ -31,7 +31,7 @@ exec python {PACKAGES}/tests/fakes/zinitd.py \
     --socket /run/zinit.sock --units /etc/zinit --log-dir /var/log/zosnet
 """
 SUPERVISOR = f"exec {ZINIT_PROGRAM} init\n" if ZINIT else STAND_IN
-SLOW = 500  # seconds; a quiet machine takes less than a tenth of it
+SLOW = 900  # seconds; a quiet machine takes a twentieth of it
 UNITS = (units.internet(AGENT), units.networkd(AGENT))
 REPORT = Unit(
     "report",
@@ -55,7 +55,8 @@ def make_farm(world: World, *names: str) -> Farm:
 
 def node_files(farm: Farm) -> dict[str, str | bytes]:
     """What a new node of the farm has on it, with a token of its own."""
-    token = programs.ncadm(farm.controller, "token", "create", programs.NETWORK.name)[0]
+    create = ("token", "create", programs.NETWORK.name, "--ttl", "12h")  # longer than any test
+    token = programs.ncadm(farm.controller, *create)[0]
     started = [replace(unit, log=Log.STDOUT) for unit in (*UNITS, REPORT)]  # to the console
     return {
         "/scenario": SUPERVISOR,

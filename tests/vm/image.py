@@ -67,8 +67,9 @@ FIRST_MODULES = (
 TESTS = ("tests/fakes", "tests/lab", "tests/netns", "tests/vm")
 MODULES = (
     *("net/bridge", "net/ipv4", "net/ipv6", "net/netfilter", "net/8021q", "net/802", "net/llc"),
-    *("net/core", "net/sched", "net/packet", "drivers/net/wireguard", "drivers/net/bonding"),
-    *("drivers/net", "drivers/virtio", "drivers/block", "drivers/char", "fs/overlayfs"),
+    *("net/core", "net/sched", "net/packet", "net/tls"),  # tls: for bonding
+    *("drivers/net", "drivers/net/wireguard", "drivers/net/bonding"),
+    *("drivers/virtio", "drivers/block", "drivers/char", "fs/overlayfs"),
     *("crypto", "lib", "arch/x86/crypto"),
 )
 

@@ -24,7 +24,7 @@ def test_our_units_are_the_boot_and_two_services_behind_it() -> None:
     assert (daemon.name, daemon.oneshot, daemon.after) == ("networkd", False, ("internet",))
     assert dhcp.exec == (str(AGENT), "dhcp", "zos", "--keep-trying")
     assert daemon.exec == (str(AGENT), "networkd", "--keep-trying")
-    assert daemon.test == (str(AGENT), "wait", "ndmz", "--timeout", "10")
+    assert daemon.test == (str(AGENT), "wait", "ndmz", "--timeout", "30")
     assert boot.log is Log.STDOUT
     assert {unit.shutdown_timeout_s for unit in (boot, dhcp, daemon)} == {5}
 

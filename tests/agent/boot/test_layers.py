@@ -6,7 +6,7 @@ import pytest
 
 from agent.boot.layers import below_vlans, to_enslave
 from agent.boot.nics import why_never, why_not
-from agent.boot.recover import is_nic
+from agent.boot.recover import is_nic, to_probe
 from agent.config import AgentConfig, vlan_name
 from netns.values import GROUP, Link
 from runtime.config import ConfigError, parse_config
@@ -86,6 +86,16 @@ def test_a_bond_takes_its_nics_and_no_others_when_they_come() -> None:
 
     assert names(to_enslave(links, bond)) == ["eth1"]
     assert to_enslave(links[:1], bond) == []
+
+
+def test_a_bond_without_nics_is_not_probed() -> None:
+    """bond0 comes with the kernel's module; the MAC of zbond is that of its first NIC."""
+    nics = config(BONDED).eligible
+    empty = [make_link("bond0", index=4, kind="bond"), make_link("zbond", index=5, kind="bond")]
+    free, port = make_link("eth0", index=2), make_link("eth0", index=2, master=5)
+
+    assert names(to_probe([free, *empty], nics)) == ["eth0"]
+    assert names(to_probe([port, *empty], nics)) == ["zbond"]
 
 
 def test_with_a_vlan_only_tagged_links_may_be_the_uplink() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 STATUS = Path("/run/zosnet/networkd.json")
-LOOK_EACH = 0.1  # seconds
+UPTIME = Path("/proc/uptime")
+LOOK_EACH = 0.3  # seconds
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     for address in addresses:
         while not run(space, "ping", "-c1", "-W1", address):
             pass
-        say(f"@@ ping {address}")
+        say(f"@@ ping {address} {UPTIME.read_text().split()[0]}")
     links = json.loads(run(space, "ip", "-j", "-d", "link"))
     kinds = [link["linkinfo"]["info_kind"] for link in links if link["ifname"].startswith("w-")]
     seconds = json.loads(STATUS.read_text())["seconds"]
