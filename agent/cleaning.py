@@ -15,7 +15,11 @@ from agent.control import is_running
 from agent.dhcp import resolv
 from agent.dhcp.release import give_back
 from agent.dhcp.store import load_lease
-from agent.ndmz.guard import UPLINK4
+from agent.dhcp6.delegation import client_duid
+from agent.dhcp6.release import give_back as give_prefix_back
+from agent.dhcp6.store import load_delegation
+from agent.identity import load_identity
+from agent.ndmz.guard import UPLINK4, UPLINK6
 from agent.ndmz.host_side import take_away
 from agent.ndmz.plan import SPACE
 from agent.ndmz.workloads import RESOLVERS, remove_resolver
@@ -59,6 +63,7 @@ async def remove_everything() -> list[str]:
     try:
         home = await Netlink.open(spaces, HOST)
         try:
+            said += await _release_prefix(spaces)
             said += await _release_leases(spaces)
             said += await _unshare(spaces, home)
             said += await _remove_spaces(spaces, home)
@@ -92,6 +97,15 @@ async def _release(spaces: Spaces, space: str, name: str) -> list[str]:
         return []
     await give_back(spaces, space, name, link.mac, lease)
     return [f"lease {lease.address.ip} of {name} given back"]
+
+
+async def _release_prefix(spaces: Spaces) -> list[str]:
+    held, _ = load_delegation()
+    if held is None or not held.is_valid(boottime()) or not await spaces.is_ours(SPACE):
+        return []
+    client = client_duid(load_identity().origin)
+    await give_prefix_back(spaces, SPACE, UPLINK6, client, held)
+    return [f"prefix {held.prefix} given back"]
 
 
 async def _unshare(spaces: Spaces, home: Netlink) -> list[str]:

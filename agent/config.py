@@ -119,6 +119,9 @@ class Ndmz(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     # Servers for the workloads; gateway: port 53 of the current gateways is opened;
     # nothing: the global ones of the lease and the RA, else two public ones.
     dns: tuple[str, ...] | Literal["gateway"] | None = None
+    # A prefix of its own for network resources, from a DHCPv6 server. auto: asked for where the
+    # site's routers say that there is one; always: everywhere.
+    delegation: Literal["auto", "always", "never"] = "auto"
     # By which NIC workloads leave. zos: that of the node; auto: one with a public address, where
     # that of the node has none; or the name of one.
     uplink: str = "auto"

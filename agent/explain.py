@@ -222,7 +222,7 @@ def _ndmz(ndmz: NdmzStatus) -> str:
     shared = " through the host" if ndmz.lent else ""
     families = [f"IPv4{shared}"] * ndmz.ready4 + ["IPv6"] * ndmz.ready6
     state = "ready" if ndmz.ready else "not ready"
-    where = ", ".join([*ndmz.lent, *ndmz.addresses])
+    where = ", ".join([*ndmz.lent, *ndmz.addresses, *filter(None, [ndmz.delegated])])
     return f"{state}: {' and '.join(families) or 'no family'}{f' ({where})' if where else ''}"
 
 
@@ -235,6 +235,7 @@ def _why_ndmz(ndmz: NdmzStatus, daemon: DaemonStatus | None) -> list[Line]:
         lines.append(("IPv4", ndmz.ipv4))
     lists = {
         "gateways": ndmz.gateways,
+        "delegated prefix": [ndmz.delegation] if ndmz.delegation else [],
         "closed: own prefixes": ndmz.own,
         "closed: outside address": ndmz.site,
         "open by config": ndmz.exceptions,

@@ -196,6 +196,7 @@ class _Node:
     def _see_ndmz(self, _: NdmzStatus) -> None:
         self._br_pub.look_again()
         self._enrolment.look_again()
+        self._resources.look_again()
 
     # -- what the controller tells of us
 

@@ -38,7 +38,8 @@ _HEADER = struct.Struct("=HH")
 
 _IFF_UP, _IFF_LOOPBACK, _IFF_LOWER_UP = 0x1, 0x8, 0x10000
 _INFINITE = 0xFFFFFFFF
-_UNICAST = 1
+_UNICAST, _UNREACHABLE = 1, 7
+_RA_MANAGED, _RA_OTHER = 0x40, 0x80  # IF_RA_* of net/if_inet6.h
 _TYPE_MASK = 0x3FFF  # the two top bits say "nested" and "network order"
 
 
@@ -80,7 +81,13 @@ def decode_link(payload: bytes) -> Link:
         group=_number(have.get(27)),
         isolated=bool(_number(port.get(33))),
         learning=bool(_number(port.get(8), default=1)),
+        dhcp6=bool(_ipv6_flags(have.get(26)) & (_RA_MANAGED | _RA_OTHER)),
     )
+
+
+def _ipv6_flags(families: memoryview | None) -> int:
+    """IFLA_INET6_FLAGS in IFLA_AF_SPEC: what the kernel knows of the link's routers."""
+    return _number(attributes(attributes(families or b"").get(AF_INET6, b"")).get(1))
 
 
 def decode_address(payload: bytes) -> Address | None:
@@ -127,6 +134,24 @@ def decode_routes(payload: bytes, *, table: int = 254) -> list[Route]:
         )
         for link, hop in hops
     ]
+
+
+def decode_refused(payload: bytes, *, table: int = 254) -> Route | None:
+    """The route of the message if it is an unreachable one, in `table`."""
+    family, prefix_len, _, _, short_table, protocol, _, kind, _ = _ROUTE.unpack_from(payload)
+    if kind != _UNREACHABLE or family not in (AF_INET, AF_INET6):
+        return None
+    have = attributes(payload, _ROUTE.size)
+    if _number(have.get(15), default=short_table) != table:
+        return None
+    return Route(
+        destination=_destination(family, have.get(1), prefix_len),
+        family=4 if family == AF_INET else 6,
+        via=None,
+        link=None,
+        metric=_number(have.get(6)),
+        protocol=protocol,
+    )
 
 
 def decode_neighbour(payload: bytes) -> Neighbour | None:

@@ -27,7 +27,7 @@ Attribute = tuple[str, Any]
 AF_INET, AF_INET6 = 2, 10
 MAIN_TABLE = 254
 _DOOMED = GROUP + 1
-_UNICAST = 1
+_UNICAST, _UNREACHABLE = 1, 7
 _ONLINK = 4
 _UP = 0x1
 _USE = 0x1  # NTF_USE of linux/neighbour.h
@@ -266,6 +266,19 @@ def old_route(
         "RTA_PRIORITY": metric,
     }
     return Request(Noun.ROUTE, fields, [(k, v) for k, v in named.items() if v is not None])
+
+
+def refused_route(destination: IPNetwork, *, protocol: int) -> Request:
+    """Who sends there is told that nobody is there."""
+    fields = {
+        "family": kernel_family(destination.version),
+        "dst_len": destination.prefixlen,
+        "table": MAIN_TABLE,
+        "scope": Scope.UNIVERSE,
+        "type": _UNREACHABLE,
+        "proto": protocol,
+    }
+    return Request(Noun.ROUTE, fields, [("RTA_DST", str(destination.network_address))])
 
 
 def all_routes(family: int) -> Request:

@@ -95,6 +95,7 @@ class Glances:
             links={link.name: link for link in links},
             addresses=tuple(a for a in addresses if a is not None),
             routes=tuple(route for some in routes for route in some),
+            refused=tuple(filter(None, map(decode.decode_refused, raw.routes))),
             generation=raw.generation,
             sysctls=raw.sysctls,
         )

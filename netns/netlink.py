@@ -287,6 +287,18 @@ class Netlink:
         with _cannot(f"delete route {destination or 'default'}", unless=gone):
             await self._rtnl.delete(request)
 
+    async def refuse_route(
+        self, destination: IPNetwork, *, protocol: int = Protocol.STATIC
+    ) -> None:
+        """An unreachable route: whoever sends there is told, unless a longer prefix leads on."""
+        with _cannot(f"refuse {destination}"):
+            await self._rtnl.put(encode.refused_route(destination, protocol=protocol), _PUT)
+
+    async def admit_route(self, destination: IPNetwork, *, protocol: int = Protocol.STATIC) -> None:
+        """Take such a route away."""
+        with _cannot(f"admit {destination}", unless=(errno.ESRCH,)):
+            await self._rtnl.delete(encode.refused_route(destination, protocol=protocol))
+
     async def _get_link(self, request: Request, what: str) -> Link | None:
         payloads: list[bytes] = []
         with _cannot(f"look for link {what}", unless=(errno.ENODEV,)):

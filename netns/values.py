@@ -85,6 +85,7 @@ class Link:
     group: int = 0
     isolated: bool = False  # as a bridge port
     learning: bool = True  # as a bridge port
+    dhcp6: bool = False  # a router advertisement said that there is a DHCPv6 server (M or O)
 
     @property
     def role(self) -> str | None:
@@ -163,3 +164,4 @@ class View:
     routes: tuple[Route, ...]  # unicast, of the main table
     generation: int  # of its nftables: another number after each change; 0: it was not asked for
     sysctls: Mapping[str, str]  # those that were asked for and are there
+    refused: tuple[Route, ...] = ()  # unreachable ones of the main table

@@ -8,18 +8,22 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import IPv6Network
 
 import pytest
 
 from agent.dhcp.datagram import unwrap
 from agent.dhcp.options import BadMessageError
 from agent.dhcp.wire import MIN_LEASE_S, MTU_RANGE, Grant, Nak, decode_reply
+from agent.dhcp6.machine import choose_offer, delegation_of
+from agent.dhcp6.wire import GLOBAL, LENGTHS, MIN_VALID_S, decode_answer
 from agent.ndmz.rdnss import Offers, decode_servers
 from agent.overlay import echo
 from netns import arp
 from protocol import messages
 from protocol.messages import MessageError
 from tests.agent.dhcp.replies import QUERY
+from tests.agent.dhcp6.answers import QUERY as QUERY6
 from tests.fuzz import mutations, seeds
 from tests.protocol import documented
 
@@ -55,6 +59,23 @@ def assert_fit(grant: Grant) -> None:
     assert not any(a.is_multicast or a.is_loopback for a in (grant.address.ip, *grant.routers))
 
 
+def dhcp6(data: bytes) -> bool:
+    """As the client whose question it answers reads it; what is taken must be fit to route."""
+    query = replace(QUERY6, xid=int.from_bytes(data[1:4].ljust(3, b"\0"), "big"))
+    try:
+        answer = decode_answer(data, query=query, avoid=(IPv6Network("2001:db8:b:1::/64"),))
+    except BadMessageError:
+        return False
+    for offer in answer.offers:
+        assert offer.prefix.prefixlen in LENGTHS
+        assert offer.prefix.subnet_of(GLOBAL)
+        assert offer.valid_s == 0 or offer.preferred_s <= offer.valid_s >= MIN_VALID_S
+    if (chosen := choose_offer(answer, None)) is not None:
+        held = delegation_of(answer, chosen, acquired=0)
+        assert 10 <= held.renew_s <= held.rebind_s < held.valid_s
+    return True
+
+
 def datagram(data: bytes) -> bool:
     read = 0
     for pending in (False, True):
@@ -83,6 +104,7 @@ def controller_reply(data: bytes) -> bool:
 
 PARSERS: dict[str, Callable[[bytes], bool]] = {
     "dhcp": dhcp,
+    "dhcp6": dhcp6,
     "datagram": datagram,
     "rdnss": rdnss,
     "arp": lambda data: arp.decode(data) is not None,

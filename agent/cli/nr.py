@@ -27,7 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names", nargs="+", metavar="NAME", help="1 to 13 lower-case letters, digits and dashes"
     )
     create.add_argument("--ipv4", default="", metavar="PREFIX", help="its range for workloads")
-    create.add_argument("--ipv6", default="", metavar="PREFIX", help="the same for IPv6")
+    create.add_argument(
+        "--ipv6",
+        default="",
+        metavar="PREFIX",
+        help="the same for IPv6; none, or delegated (default): part of the site's prefix, if any",
+    )
     add_output(create)
     add_output(add_verb(verbs, "list", "list them", "zosnet-agent nr list -o json"))
     show = add_verb(verbs, "show", "show one, with its workloads", "zosnet-agent nr show blue")

@@ -4,10 +4,11 @@ if not is_whole(cable, near.links, far):     # two looks: what is there
     await plug(spaces, netlink, cable)       # plugging.py
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from netns.values import IPAddress, IPInterface, Link, View
+from agent.ndmz.workload import link_local
+from netns.values import Address, IPAddress, IPInterface, Link, View
 
 ROLE = "uplink"  # of the workload's end
 
@@ -31,11 +32,28 @@ def is_whole(cable: Cable, near: Mapping[str, Link], far: View) -> bool:
     end = far.links.get(cable.link)
     if end is None or not is_plugged(cable, near) or end.role != ROLE:
         return False
-    if not end.up or (end.mac, end.mtu) != (cable.mac, cable.mtu):
+    if (
+        stale(cable, end, far.addresses)
+        or not end.up
+        or (end.mac, end.mtu) != (cable.mac, cable.mtu)
+    ):
         return False
     held = {a.interface for a in far.addresses if a.link == end.index}
     defaults = {r.via for r in far.routes if r.destination is None}
     return held.issuperset(cable.interfaces) and defaults.issuperset(cable.gateways)
+
+
+def stale(cable: Cable, end: Link, addresses: Iterable[Address]) -> list[IPInterface]:
+    """Addresses that follow from the cable's MAC, out of a prefix that is not there any more."""
+    own = link_local(cable.mac).packed[8:]
+    return [
+        a.interface
+        for a in addresses
+        if a.link == end.index
+        and a.interface.ip.packed[8:] == own
+        and not a.interface.ip.is_link_local
+        and a.interface not in cable.interfaces
+    ]
 
 
 def is_plugged(cable: Cable, near: Mapping[str, Link]) -> bool:

@@ -13,6 +13,8 @@ A packet from a workload leaves only towards a current default gateway. It is dr
 a gateway itself, a private, link-local or multicast destination, a prefix out of which the uplink
 holds an address (an RA may announce one that is not on-link), or the site's own outside address
 (a router would turn it back to its own administration page). Without a gateway nothing leaves.
+
+Sources out of a delegated prefix leave untranslated; they get answers and nothing else, as all do.
 """
 
 from collections.abc import Collection, Iterable
@@ -87,6 +89,7 @@ class Port:
     ip4: IPv4Address
     ip6: IPv6Address
     link_local: IPv6Address
+    subnet: IPv6Network | None = None  # of the delegated prefix: it speaks for all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Guard:
     ports: frozenset[Port] = frozenset()
     flows_max: int = FLOWS_MAX
     listens: bool = False  # WireGuard's sockets are in ndmz
+    asks: bool = False  # a DHCPv6 client is in ndmz
+    delegated: IPv6Network | None = None  # workloads leave with addresses of it as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +197,7 @@ def rules(guard: Guard) -> tuple[Rule, ...]:
         *_outward(guard),
         *_shares(guard),
         *_masks(guard),
-        *_port_check(),
+        *_port_check(guard),
     )
 
 
@@ -206,10 +211,13 @@ _OUT4, _OUT6 = f'oifname {{ "{UPLINK4}", "{SHARED4}" }}', f'oifname "{UPLINK6}"'
 
 def _early(guard: Guard) -> tuple[Rule, ...]:
     """Addresses on the wrong side. Never `ip6 saddr :: drop`: that is duplicate address detection."""
+    p = guard.delegated
+    spoofed = (("outside-as-delegated", f"iifname {_UPLINKS} ip6 saddr {p} drop"),) if p else ()
     return _chain(
         _INET,
         "early",
         (
+            *spoofed,
             ("outside-as-inside4", f"iifname {_UPLINKS} ip saddr {guard.inside4} drop"),
             ("outside-as-inside6", f"iifname {_UPLINKS} ip6 saddr {guard.inside6} drop"),
             ("outside-to-inside4", f"iifname {_UPLINKS} ip daddr {guard.inside4} drop"),
@@ -223,6 +231,8 @@ def _to_ndmz(guard: Guard) -> tuple[Rule, ...]:
     neighbour = "{ nd-neighbor-solicit, nd-neighbor-advert }"
     own = f'iifname {{ "{UPLINK4}", "{UPLINK6}" }}'
     wireguard = (("ndmz-wireguard", f"{own} udp dport {WIREGUARD_PORTS} accept"),)
+    # they come from another address than the one that was asked
+    dhcp6 = f'iifname "{UPLINK6}" ip6 saddr fe80::/10 udp dport 546 accept'
     return _chain(
         _INET,
         "to_ndmz",
@@ -247,6 +257,7 @@ def _to_ndmz(guard: Guard) -> tuple[Rule, ...]:
                 f'iifname "{UPLINK6}" ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept',
             ),
             *(wireguard if guard.listens else ()),
+            *((("ndmz-dhcp6", dhcp6),) if guard.asks else ()),
         ),
     )
 
@@ -272,13 +283,14 @@ def _outward(guard: Guard) -> tuple[Rule, ...]:
     elsewhere6 = " ".join(f"ip6 daddr != {net}" for net in OPEN6)
     ask = "meta l4proto { tcp, udp } th dport 53 accept"
     dns = (("dns-gateway4", f"ip daddr @gw4 {ask}"), ("dns-gateway6", f"ip6 daddr @gw6 {ask}"))
+    delegated = f" ip6 saddr != {guard.delegated}" if guard.delegated else ""
     clamp = "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"
     return _chain(
         _INET,
         "outward",
         (
             ("source4", f"meta nfproto ipv4 ip saddr != {guard.inside4} drop"),
-            ("source6", f"meta nfproto ipv6 ip6 saddr != {guard.inside6} drop"),
+            ("source6", f"meta nfproto ipv6 ip6 saddr != {guard.inside6}{delegated} drop"),
             ("shares", "ct state new jump shares"),
             *(dns if guard.dns_gateway else ()),
             ("gateway4", "ip daddr @gw4 drop"),
@@ -288,7 +300,7 @@ def _outward(guard: Guard) -> tuple[Rule, ...]:
             *closed4,
             ("open6", f"{elsewhere6} drop"),
             *closed6,
-            *_prefixes("own", guard.own, "drop"),
+            *_prefixes("own", [*guard.own, *filter(None, [guard.delegated])], "drop"),
             ("site4", "ip daddr @site4 drop"),
             ("site6", "ip6 daddr @site6 drop"),
             ("internet4", f"{_OUT4} rt ip nexthop @gw4 accept"),
@@ -303,6 +315,7 @@ def _shares(guard: Guard) -> tuple[Rule, ...]:
     ports = sorted(guard.ports, key=lambda port: port.name)
     four = [("share4", f"ip saddr {port.ip4} {over}") for port in ports]
     six = [("share6", f"ip6 saddr {port.ip6} {over}") for port in ports]
+    six += [("share6", f"ip6 saddr {port.subnet} {over}") for port in ports if port.subnet]
     return _chain(_INET, "shares", four + six)
 
 
@@ -323,7 +336,7 @@ def _masks(guard: Guard) -> tuple[Rule, ...]:
     )
 
 
-def _port_check() -> tuple[Rule, ...]:
+def _port_check(guard: Guard) -> tuple[Rule, ...]:
     """Policy drop: a port speaks with its own MAC and its own addresses, ARP and IP only.
 
     Who sends from another's MAC would get its traffic: the bridge learns from every frame that
@@ -337,6 +350,14 @@ def _port_check() -> tuple[Rule, ...]:
     sender = "iifname . arp saddr ether . arp saddr ip @port4"
     ip6 = "ether type ip6"
     probe = "icmpv6 type nd-neighbor-solicit iifname . ether saddr @port_mac"
+    subnets = [
+        (
+            "port-subnet",
+            f'{ip6} iifname "{port.name}" ether saddr {port.mac} ip6 saddr {port.subnet} accept',
+        )
+        for port in sorted(guard.ports, key=lambda port: port.name)
+        if port.subnet
+    ]
     return _chain(
         _BRIDGE,
         "port_check",
@@ -347,5 +368,6 @@ def _port_check() -> tuple[Rule, ...]:
             ("port-dad", f"{ip6} ip6 saddr :: {probe} accept"),
             ("port-claims", f"{ip6} icmpv6 type nd-neighbor-advert {target} != @port_target drop"),
             ("port-ip6", f"{ip6} {mac} . ip6 saddr @port6 accept"),
+            *subnets,
         ),
     )

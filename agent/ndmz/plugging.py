@@ -6,7 +6,7 @@ The workload's namespace may be anybody's; a link in it, or a port, that is not 
 from collections.abc import Iterable, Mapping
 
 from agent.ndmz import settings
-from agent.ndmz.cable import ROLE, Cable, is_whole
+from agent.ndmz.cable import ROLE, Cable, is_whole, stale
 from netns.netlink import Netlink
 from netns.spaces import ForeignError, Spaces
 from netns.sysctl import set_sysctls
@@ -108,12 +108,17 @@ async def _configure(workload: Netlink, cable: Cable, *, new: bool) -> None:
         await workload.set_link(end.index, mac=cable.mac)
     if end.mtu != cable.mtu:
         await workload.set_link(end.index, mtu=cable.mtu)
-    held = set() if new else {a.interface for a in await workload.addresses(end.index)}
+    before = [] if new else await workload.addresses(end.index)
+    held = {a.interface for a in before}
     for interface in cable.interfaces:
         if interface not in held:
             await workload.replace_address(end.index, interface, nodad=True)
     if not end.up:
         await workload.set_link(end.index, up=True)
+    for old in stale(cable, end, before):
+        gateway = old.network[1]  # as `nr` gives them
+        await workload.delete_route(None, link=end.index, via=gateway)
+        await workload.delete_address(end.index, old)
     defaults = {route.via for route in await workload.routes() if route.destination is None}
     for gateway in cable.gateways:
         if gateway not in defaults:

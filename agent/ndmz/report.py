@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv6Network
 
 from agent.ndmz.firewall import Verdict
 from agent.ndmz.pair import Pair
@@ -26,6 +27,8 @@ class Findings:
     allowed: Iterable[IPNetwork]
     servers: Iterable[IPAddress]
     workloads: Iterable[Attachment]
+    delegated: IPv6Network | None = None
+    delegation: str = ""
 
 
 def make_status(found: Findings) -> NdmzStatus:
@@ -47,6 +50,8 @@ def make_status(found: Findings) -> NdmzStatus:
         ipv4=found.sharing.why,
         lent=[str(address) for address in facts.lent if found.sharing.on],
         pair=str(found.pair.network) if found.pair else "",
+        delegated=str(found.delegated or ""),
+        delegation=found.delegation,
         own=sorted(map(str, facts.own)),
         site=sorted(map(str, found.site)),
         exceptions=sorted(map(str, found.allowed)),

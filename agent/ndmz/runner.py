@@ -12,10 +12,10 @@ networkd that is restarted adopts what is there, and no packet is lost over it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 
 from agent.boot.recover import BR_PUB
 from agent.config import AgentConfig
@@ -23,12 +23,15 @@ from agent.identity import Identity
 from agent.ndmz import settings, workloads
 from agent.ndmz.apply import Hands, apply
 from agent.ndmz.cable import is_plugged
+from agent.ndmz.delegated import Delegated
+from agent.ndmz.dns import Dns
 from agent.ndmz.firewall import Verdict
 from agent.ndmz.guard import UPLINK6, Guard
 from agent.ndmz.host import mind_host_firewall
 from agent.ndmz.loader import Loader
 from agent.ndmz.npub4 import Npub4
 from agent.ndmz.opened import Opened
+from agent.ndmz.parts import hand_on
 from agent.ndmz.plan import (
     INSIDE4,
     SPACE,
@@ -39,8 +42,7 @@ from agent.ndmz.plan import (
     uplink_mtu,
 )
 from agent.ndmz.plugging import mend, unplug
-from agent.ndmz.policy import Facts, choose_dns, render_resolv_conf
-from agent.ndmz.rdnss import Offers
+from agent.ndmz.policy import Facts, render_resolv_conf
 from agent.ndmz.renew import renew_links
 from agent.ndmz.report import Findings, make_status
 from agent.ndmz.shared import Shared
@@ -49,7 +51,7 @@ from agent.ndmz.static import StaticEnds
 from agent.ndmz.status import PATH, NdmzStatus
 from agent.ndmz.traps import undo_traps
 from agent.ndmz.wanted import wanted_of
-from agent.ndmz.watch import Events, always
+from agent.ndmz.watch import always
 from agent.ndmz.workload import Attachment, port_name
 from netns.glance import Glances
 from netns.spaces import ForeignError, Spaces
@@ -88,7 +90,9 @@ class Ndmz:
         self._site: frozenset[IPAddress] = frozenset()
         self._ends = StaticEnds(spaces, config.static)
         self._npub4 = Npub4(spaces, self._wanted.mac4, self._wake.set, self._ends)
-        self._offers = Offers()  # of DNS servers, in RAs
+        delegation = config.ndmz.delegation if self._wanted.ipv6 else "never"
+        self.delegated = Delegated(spaces, identity, delegation, self._wake.set)
+        self._dns = Dns(config.ndmz, self._wake.set)
         self._facts = Facts()
         self._glances = Glances(spaces)
         self._loader, self._mtu = Loader(spaces), USUAL_MTU
@@ -130,9 +134,15 @@ class Ndmz:
         """Another LAN is behind zos: its lease and its routers, and nothing of the old one's."""
         async with self._lock:
             await renew_links(self._spaces)
-            self._offers = Offers()
+            self._dns.forget()
         self._npub4.renew()
+        self.delegated.renew()
         self._wake.set()
+
+    def hand(self, subnets: Mapping[str, IPv6Network]) -> None:
+        """To each workload that is named its part of the delegated prefix, to all others none."""
+        if self._workloads.hand(subnets):
+            self._wake.set()
 
     async def attach(self, name: str) -> Attachment:
         """Put namespace `name` behind ndmz, or see that it is. Its addresses are stable.
@@ -174,8 +184,6 @@ class Ndmz:
         """Take them away again; they keep their addresses for the next time unless `forget`."""
         async with self._lock:
             await unplug((await self._opened()).hands.ndmz, *map(port_name, names))
-            for name in names:
-                workloads.remove_resolver(name)
             self._workloads.remove(names, forget=forget)
             self._watched.difference_update(names)
             await self._guard()
@@ -194,9 +202,11 @@ class Ndmz:
                 group.create_task(self._npub4.hold())
             if self._config.static:
                 group.create_task(self._ends.hold6(self._wake.set))
+            if self._wanted.ipv6:
+                group.create_task(self.delegated.hold())
             group.create_task(always(there.events.rules_changed, self._wake.set))
             group.create_task(always(there.events.host_rules_changed, self._wake.set))
-            group.create_task(self._watch_adverts(there.events))
+            group.create_task(self._dns.watch(there.events))
             for monitor in there.monitors:
                 group.create_task(always(monitor.next, self._wake.set))
             while True:
@@ -209,14 +219,7 @@ class Ndmz:
 
     def _next_look(self) -> float:
         latest = asyncio.get_running_loop().time() + LOOK_AGAIN_S
-        due = self._shared.choice.deadline
-        return latest if due is None else min(latest, due)
-
-    async def _watch_adverts(self, events: Events) -> None:
-        while True:
-            for advert in await events.servers():
-                if self._offers.take(advert, asyncio.get_running_loop().time()):
-                    self._wake.set()
+        return min(latest, self._shared.choice.deadline or latest)
 
     # -- look, plan, do
 
@@ -234,7 +237,9 @@ class Ndmz:
         if await self._spaces.ensure(SPACE, role=SPACE) and was_open:
             raise ReplacedError
         there, bridge = await self._opened(), self._shared.bridge
-        self._facts = await self._shared.look(there.hands, await self._view())
+        view = await self._view()
+        self._facts = await self._shared.look(there.hands, view)
+        self.delegated.look(view.links.get(UPLINK6), self._facts.own, self._shared.bridge)
         self._npub4.ask(self._shared.may_ask)
         await self._guard()
         await set_sysctls(self._spaces, SPACE, settings.SPACE, skip_missing=True)
@@ -244,7 +249,7 @@ class Ndmz:
         await self._build_links(there.hands)
         self._npub4.become(self._wanted.mac4_on(self._shared.bridge))
         if bridge != self._shared.bridge:
-            self._offers = Offers()
+            self._dns.forget()
         await set_sysctls(self._spaces, SPACE, settings.OPEN, skip_missing=True)
         await self._shared.forward()
         verdict = await mind_host_firewall(
@@ -282,6 +287,7 @@ class Ndmz:
             if step == SetUp(SPACE, UPLINK6, self._wanted.mac6):
                 with suppress(OSError):  # the kernel asks as well, later
                     await solicit_router(self._spaces, SPACE, UPLINK6, self._wanted.mac6)
+        await hand_on(hands.ndmz, view, self.delegated.prefix, self._workloads)
         await undo_traps(hands, view, host, host_addresses, self._wanted.ula)
         for name, values in settings.LINKS.items():
             if name in view.links and name not in self._problems:
@@ -308,6 +314,8 @@ class Ndmz:
             ports=frozenset(place.guard_port for place in self._workloads),
             flows_max=self._shared.flows_each(len(tuple(self._workloads))),
             listens=self._shared.bridge == BR_PUB,
+            asks=self.delegated.wanted,
+            delegated=self.delegated.prefix,
         )
 
     async def _mend_workloads(self, hands: Hands) -> None:
@@ -320,8 +328,6 @@ class Ndmz:
             elif name not in gone:
                 self._problems[name] = with_hint(error.message, error.hint)
         self._workloads.remove(gone)  # and its cable with it
-        for name in gone:
-            workloads.remove_resolver(name)
 
     async def _plug(
         self, hands: Hands, places: Sequence[Attachment], *, trusted: Collection[str]
@@ -342,10 +348,7 @@ class Ndmz:
         return failed
 
     def _servers(self) -> tuple[IPAddress, ...]:
-        now = asyncio.get_running_loop().time()
-        offered = [*(self._npub4.servers or self._shared.servers), *self._offers.current(now)]
-        config = self._config.ndmz
-        return choose_dns(config.servers, offered, self._facts, gateway=config.dns == "gateway")
+        return self._dns.servers(self._npub4.servers or self._shared.servers, self._facts)
 
     # -- what is open
 
@@ -391,5 +394,7 @@ class Ndmz:
                 allowed=self._allowed,
                 servers=self._servers(),
                 workloads=self._workloads,
+                delegated=self.delegated.prefix,
+                delegation=self.delegated.said,
             )
         )

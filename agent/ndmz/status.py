@@ -34,6 +34,9 @@ class NdmzStatus(msgspec.Struct, frozen=True, kw_only=True):
     ipv4: str = ""
     lent: list[str] = []
     pair: str = ""
+    # A prefix of this node's own, for network resources; and how it stands with it.
+    delegated: str = ""
+    delegation: str = ""
     # Closed: the prefixes that the uplink holds an address of, and the site's outside addresses.
     own: list[str] = []
     site: list[str] = []

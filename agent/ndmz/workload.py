@@ -29,6 +29,7 @@ class Attachment:
     mac: str
     ip4: IPv4Interface
     ip6: IPv6Interface
+    subnet: IPv6Network | None = None  # of the delegated prefix; routed to it
 
     @property
     def guard_port(self) -> Port:
@@ -38,6 +39,7 @@ class Attachment:
             ip4=self.ip4.ip,
             ip6=self.ip6.ip,
             link_local=link_local(self.mac),
+            subnet=self.subnet,
         )
 
 

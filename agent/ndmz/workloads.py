@@ -6,8 +6,10 @@ workloads are attached is kept in RUN, so that a restarted networkd goes on lett
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +38,7 @@ class _Numbers(msgspec.Struct):
 
 class _Attached(msgspec.Struct):
     names: list[str] = []
+    subnets: dict[str, str] = {}  # of the delegated prefix, by name
 
 
 _File = TypeVar("_File", _Numbers, _Attached)
@@ -59,7 +62,10 @@ class Workloads:
         self._numbers = _load(NUMBERS, _Numbers).numbers
         self._attached: dict[str, Attachment] = {}
         self._ports: dict[str, str] = {}  # of whom a port's name is
-        self.add(_load(ATTACHED, _Attached).names)
+        attached = _load(ATTACHED, _Attached)
+        self.add(attached.names)
+        with suppress(ValueError):  # damaged: they are handed out again
+            self.hand({name: IPv6Network(text) for name, text in attached.subnets.items()})
 
     def __iter__(self) -> Iterator[Attachment]:
         return iter(tuple(self._attached.values()))
@@ -97,11 +103,23 @@ class Workloads:
             self._store()
         return places
 
+    def hand(self, subnets: Mapping[str, IPv6Network]) -> bool:
+        """To each that is named its part of the delegated prefix, to all others none; whether that is
+        something else than before.
+        """
+        new = {n: replace(p, subnet=subnets.get(n)) for n, p in self._attached.items()}
+        changed = new != self._attached
+        if changed:
+            self._attached = new
+            self._store()
+        return changed
+
     def remove(self, names: Collection[str], *, forget: bool = False) -> None:
         """With `forget` their addresses are others' too."""
         gone = [place for name in names if (place := self._attached.pop(name, None))]
         for place in gone:
             self._ports.pop(place.port, None)
+            remove_resolver(place.name)
         if gone:
             self._store()
         if forget and [name for name in names if self._numbers.pop(name, None)]:
@@ -111,7 +129,8 @@ class Workloads:
         files.store(NUMBERS, _Numbers(self._numbers))
 
     def _store(self) -> None:
-        files.store(ATTACHED, _Attached(list(self._attached)), durable=False)
+        subnets = {n: str(p.subnet) for n, p in self._attached.items() if p.subnet}
+        files.store(ATTACHED, _Attached(list(self._attached), subnets), durable=False)
 
 
 def no_space(name: str) -> CannotError:

@@ -9,6 +9,7 @@ Of a network, with its WireGuard device (agent.overlay makes and keeps it):
 Made by hand (`zosnet-agent nr`), without an overlay:
 
     local      (pure) what a person asked for: a name, ranges, workloads
+    delegation (pure) which part of the site's delegated prefix is whose
     book       keeps that in STATE
     building   one in the kernel; `kernel` all of them, their ways out and their workloads
     keeper     `Resources`: what people ask for, and all of it kept true; `verbs` is its door

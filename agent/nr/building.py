@@ -73,7 +73,7 @@ async def demolish(spaces: Spaces, space: str) -> None:
 
 
 async def _load(spaces: Spaces, want: Resource) -> int:
-    text = guard.render(want.names, transit=False)
+    text = guard.render(want.names, transit=False, routed=want.routed)
     nft = await Nft.open(spaces, want.names.space)
     try:
         try:

@@ -7,6 +7,8 @@ back, workloads out by `public` and the answers. From `public` comes nothing but
 TCP is told on its way how large its segments may be where it leaves.
 """
 
+from ipaddress import IPv6Network
+
 from agent.nr.plan import Names
 
 TABLE = "zosnet_nr"
@@ -34,6 +36,10 @@ add rule inet {t} inward iifname "{public}" icmp type echo-request accept
 add rule inet {t} inward iifname "{public}" icmpv6 type {{ echo-request, nd-neighbor-solicit, nd-neighbor-advert }} accept
 add rule inet {t} inward iifname "{public}" drop"""
 
+# of a prefix that is routed to here, through ndmz: they leave as they are
+_ROUTED = """
+add rule inet {t} outward oifname "{public}" ip6 saddr {routed} accept"""
+
 _OVERLAY = """
 add rule inet {t} through iifname "{w}" oifname "{b}" accept
 add rule inet {t} through iifname "{b}" oifname "{w}" accept"""
@@ -42,11 +48,12 @@ _TRANSIT = """
 add rule inet {t} through iifname "{w}" oifname "{w}" accept"""
 
 
-def render(names: Names, *, transit: bool) -> str:
-    text = _TEXT + _MASQUERADE
+def render(names: Names, *, transit: bool, routed: IPv6Network | None = None) -> str:
+    text = _TEXT + (_ROUTED if routed else "") + _MASQUERADE
     if names.device:
         text += _OVERLAY + (_TRANSIT if transit else "")
-    return text.format(t=TABLE, w=names.device, b=names.bridge, public=PUBLIC) + "\n"
+    named = text.format(t=TABLE, w=names.device, b=names.bridge, public=PUBLIC, routed=routed)
+    return named + "\n"
 
 
 def sysctls() -> dict[str, str]:

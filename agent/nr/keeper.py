@@ -10,16 +10,21 @@ between, the next start goes on.
 """
 
 import asyncio
+import functools
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import IPv6Network
 from typing import TypeVar
+
+import msgspec
 
 from agent.identity import Identity
 from agent.ndmz.plan import INSIDE4, SPACE
 from agent.nr.book import Book
 from agent.nr.building import ROLE, demolish
+from agent.nr.delegation import choose_numbers, part, placed
 from agent.nr.kernel import Behind, Kernel
 from agent.nr.local import Local, attached, detached, refuse_overlap
 from agent.nr.report import describe
@@ -54,6 +59,7 @@ class Resources:
         self._lock = asyncio.Lock()  # one hand on the kernel
         self._said: dict[str, ResourceStatus] = {}
         self._rang: set[str] = set()
+        self._prefix: IPv6Network | None = None  # as it was handed out
         self._wake = asyncio.Event()
 
     async def keep(self) -> None:
@@ -116,10 +122,12 @@ class Resources:
                     code=Exit.EXHAUSTED,
                 )
             return True
-        if (known.ipv4, known.ipv6) != (local.ipv4, local.ipv6):
+        # one that was made when nothing was delegated stays as it is
+        same = known.delegated <= local.delegated
+        if not same or (known.ipv4, known.ipv6) != (local.ipv4, local.ipv6):
+            has = [*map(str, known.ranges), *["a delegated range"] * known.delegated]
             raise CannotError(
-                f"cannot create network resource {local.name}: it exists, with"
-                f" {' and '.join(map(str, known.ranges))}",
+                f"cannot create network resource {local.name}: it exists, with {' and '.join(has)}",
                 hint=f"zosnet-agent nr delete {local.name}",
                 code=Exit.CONFLICT,
             )
@@ -179,16 +187,55 @@ class Resources:
 
     # -- keeping them true
 
+    def look_again(self) -> None:
+        """At all of them, if the site delegates another prefix now."""
+        if self._behind.delegated.prefix != self._prefix:
+            self._rang.update(local.name for local in self._book)
+            self._wake.set()
+
     def _ring(self, name: str) -> None:
         self._rang.add(name)
         self._wake.set()
 
     async def _tend(self, names: Collection[str], *, rang: bool = False) -> None:
+        parts = self._hand_out()
         for some in _pieces(list(names)):
             async with self._lock:
                 known = [local for name in some if (local := self._book.get(name)) is not None]
+                known = [self._placed(local, parts) for local in known]
                 await self._kernel.tend(known, rang=rang)
-                self._said |= {local.name: describe(local, self._kernel) for local in known}
+                self._said |= {local.name: self._describe(local) for local in known}
+        self._behind.hand({f"n-{name}": net for name, net in parts.items()})
+
+    def _hand_out(self) -> dict[str, IPv6Network]:
+        """The part of the delegated prefix that each resource has, by name."""
+        self._prefix = prefix = self._behind.delegated.prefix
+        if prefix is None:
+            return {}
+        numbers = choose_numbers(self._book, prefix)
+        changed = [
+            msgspec.structs.replace(local, number=numbers[local.name])
+            for local in self._book
+            if local.name in numbers and numbers[local.name] != local.number
+        ]
+        try:
+            if changed:
+                self._book.put(changed)
+        except CannotError as error:  # the same ones follow as long as no resource comes or goes
+            log.debug("numbers not kept", extra={"reason": error.message})
+        return {name: part(prefix, number) for name, number in numbers.items()}
+
+    def _describe(self, local: Local) -> ResourceStatus:
+        said = describe(local, self._kernel)
+        if local.delegated and self._prefix is not None and not local.ipv6 and not said.problem:
+            said.problem = f"all networks of the delegated prefix {self._prefix} are taken"
+        return said
+
+    def _placed(self, local: Local, parts: Mapping[str, IPv6Network]) -> Local:
+        range_ = parts.get(local.name)
+        if range_ is None:
+            return local
+        return placed(local, range_, functools.partial(self._kernel.mac, local))
 
     async def _remove(self, locals_: Sequence[Local]) -> None:
         if not locals_:

@@ -13,7 +13,7 @@ import functools
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 from typing import Protocol
 
 from agent.identity import Identity
@@ -39,10 +39,22 @@ log = logging.getLogger(__name__)
 Views = Mapping[str, View | CannotError]
 
 
+class Prefixed(Protocol):
+    """What the site delegates."""
+
+    @property
+    def prefix(self) -> IPv6Network | None: ...
+
+
 class Behind(Protocol):
     """What carries their way to the Internet: ndmz."""
 
+    @property
+    def delegated(self) -> Prefixed: ...
+
     def status(self) -> NdmzStatus: ...
+
+    def hand(self, subnets: Mapping[str, IPv6Network]) -> None: ...
 
     async def attach_all(
         self, names: Collection[str], *, watched: bool = False
@@ -72,6 +84,10 @@ class Kernel:
     @property
     def mtu(self) -> int:
         return self._behind.status().mtu or USUAL_MTU
+
+    def mac(self, local: Local, workload: Attached) -> str:
+        """Of the workload's end."""
+        return self._identity.mac(f"resource {local.name} {workload.namespace}")
 
     async def tend(self, locals_: Sequence[Local], *, rang: bool = False) -> None:
         """`rang`: something has changed in each of them, perhaps its way out."""
@@ -196,7 +212,7 @@ class Kernel:
     async def _plug(
         self, local: Local, workload: Attached, near: View | CannotError, far: View
     ) -> None:
-        mac = self._identity.mac(f"resource {local.name} {workload.namespace}")
+        mac = self.mac(local, workload)
         cable = cable_of(local, workload, mac=mac, mtu=self.mtu)
         if isinstance(near, View) and is_whole(cable, near.links, far):
             return

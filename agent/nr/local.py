@@ -21,6 +21,7 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,11}[a-z0-9])?")
 OF_A_NETWORK = re.compile(r"[0-9a-f]{12}")
 LINK = re.compile(r"[^\s/:]{1,15}")
 LINK_USUAL = "eth0"
+NONE, DELEGATED = "none", "delegated"  # in the place of an IPv6 range
 LENGTHS = {4: range(8, 31), 6: range(16, 127)}  # room for a gateway and a workload
 
 
@@ -41,6 +42,8 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     ipv4: str = ""  # a prefix; "" is none
     ipv6: str = ""
+    delegated: bool = False  # a part of the prefix that the site delegates is its IPv6 range
+    number: int | None = None  # of that part, when it had one
     workloads: tuple[Attached, ...] = ()
 
     @property
@@ -81,6 +84,7 @@ def first_address(prefix: IPNetwork) -> IPInterface:
 
 
 def parse_local(name: str, *, ipv4: str = "", ipv6: str = "") -> Local:
+    """Without an IPv6 range it takes a part of the delegated prefix, while there is one."""
     what = f"create network resource {name}"
     if not NAME.fullmatch(name) or OF_A_NETWORK.fullmatch(name):
         raise CannotError(
@@ -89,14 +93,16 @@ def parse_local(name: str, *, ipv4: str = "", ipv6: str = "") -> Local:
             " twelve hex digits are a network's",
             code=Exit.USAGE,
         )
-    if not ipv4 and not ipv6:
+    if not ipv4 and ipv6 in ("", NONE):
         raise CannotError(
             f"cannot {what}: it has no range",
-            hint="--ipv4 10.1.1.0/24, --ipv6 fd12:3456:789a::/64, or both",
+            hint="--ipv4 10.1.1.0/24, --ipv6 fd12:3456:789a::/64, or both; --ipv6 delegated is a part"
+            " of the prefix that the site delegates",
             code=Exit.USAGE,
         )
-    four, six = _range(what, ipv4, 4), _range(what, ipv6, 6)
-    return Local(name=name, ipv4=four, ipv6=six)
+    four = _range(what, ipv4, 4)
+    six = "" if ipv6 in (NONE, DELEGATED) else _range(what, ipv6, 6)
+    return Local(name=name, ipv4=four, ipv6=six, delegated=ipv6 in ("", DELEGATED))
 
 
 def _range(what: str, text: str, version: int) -> str:

@@ -10,7 +10,7 @@ In `n-<id>`: `w-<id>` holds the overlay addresses and the routes to the network'
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface
+from ipaddress import IPv6Network, ip_address, ip_interface
 from typing import TypeVar
 
 from agent.ndmz.cable import Cable
@@ -53,6 +53,7 @@ class Resource:
     routes: frozenset[IPNetwork]  # by the device
     mtu: int
     transit: bool
+    routed: IPv6Network | None = None  # a range that leaves with its own addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ def plan_local(local: Local, *, mtu: int) -> Resource:
         routes=frozenset(),
         mtu=mtu,
         transit=False,
+        routed=IPv6Network(local.ipv6) if local.delegated and local.ipv6 else None,
     )
 
 

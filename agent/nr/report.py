@@ -14,6 +14,7 @@ def describe(local: Local, kernel: Kernel) -> ResourceStatus:
         bridge=local.bridge,
         ipv4=local.ipv4,
         ipv6=local.ipv6,
+        delegated=local.delegated,
         gateways=[str(gateway.ip) for gateway in local.gateways],
         outside=[str(place.ip4.ip), str(place.ip6.ip)] if place is not None else [],
         mtu=kernel.mtu,

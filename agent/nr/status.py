@@ -22,6 +22,7 @@ class ResourceStatus(msgspec.Struct, kw_only=True):
     bridge: str
     ipv4: str = ""
     ipv6: str = ""
+    delegated: bool = False  # `ipv6` is a part of the site's delegated prefix, while there is one
     gateways: list[str] = []  # of workloads
     outside: list[str] = []  # as ndmz knows it; empty: there is no way out yet
     mtu: int = 0

@@ -59,6 +59,7 @@ log: {level: debug}
         ("ndmz: {ipv6: off}", "ndmz.ipv6: YAML reads this as False"),
         ("ndmz: {uplink: ''}", "is neither auto, zos nor a NIC"),
         ("ndmz: {ipv4: mine}", "ipv4: 'mine' is not one of auto, own, shared"),
+        ("ndmz: {delegation: yes}", "ndmz.delegation: YAML reads this as True"),
         ("supervisor: runit", "supervisor: 'runit' is not one of zinit, systemd, none"),
     ],
 )

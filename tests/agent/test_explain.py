@@ -81,6 +81,23 @@ def test_a_node_that_has_everything_waits_for_nothing() -> None:
     assert dict(summary(GOOD))["network"].startswith("home (7d28833e7d000001) up")
 
 
+def test_a_delegated_prefix_is_told() -> None:
+    ndmz = NdmzStatus(
+        ready=True,
+        ready6=True,
+        addresses=["2001:db8::7"],
+        delegated="2001:db8:b:10::/60",
+        delegation="2001:db8:b:10::/60 for 3600 s (bound)",
+    )
+    facts = replace(GOOD, ndmz=ndmz)
+    without = why(GOOD, "ndmz")
+
+    assert dict(summary(facts))["ndmz"] == "ready: IPv6 (2001:db8::7, 2001:db8:b:10::/60)"
+    assert ("delegated prefix", ndmz.delegation) in (why(facts, "ndmz") or [])
+    assert without is not None
+    assert "delegated prefix" not in dict(without)
+
+
 def test_before_anything_has_started_that_is_the_reason() -> None:
     nothing = Facts(boot=None, ndmz=None, daemon=None)
 

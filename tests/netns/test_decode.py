@@ -193,3 +193,28 @@ def test_the_walk_over_attributes_ends_on_any_bytes(data: bytes) -> None:
     found = decode.attributes(data)
 
     assert sum(len(value) + 4 for value in found.values()) <= len(data)
+
+
+def test_what_routers_said_of_a_dhcpv6_server_is_read() -> None:
+    def flags(value: int) -> bytes:
+        inner = attribute(decode.AF_INET6, attribute(1, u32(value)))
+        return link(attribute(26, attribute(decode.AF_INET, attribute(1, b"")) + inner))
+
+    ready, heard = 0x80000000, 0x20
+
+    assert not decode.decode_link(link()).dhcp6
+    assert not decode.decode_link(flags(ready | heard)).dhcp6
+    assert decode.decode_link(flags(ready | heard | 0x40)).dhcp6
+    assert decode.decode_link(flags(ready | heard | 0x80)).dhcp6
+
+
+def test_an_unreachable_route_is_no_way_and_is_told_apart() -> None:
+    net = IPv6Network("2001:db8:b:10::/60")
+    to = attribute(1, net.network_address.packed)
+    refused = decode.decode_refused(route(decode.AF_INET6, 60, to, kind=7))
+
+    assert decode.decode_routes(route(decode.AF_INET6, 60, to, kind=7)) == []
+    assert refused is not None
+    assert (refused.destination, refused.via, refused.link) == (net, None, None)
+    assert decode.decode_refused(route(decode.AF_INET6, 60, to)) is None
+    assert decode.decode_refused(route(decode.AF_INET6, 60, to, kind=7, table=255)) is None

@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from agent.ndmz.cable import ROLE, Cable, is_plugged, is_whole
+from agent.ndmz.cable import ROLE, Cable, is_plugged, is_whole, stale
 from netns.values import Address, Link, Route, View
 
 CABLE = Cable(
@@ -100,3 +100,20 @@ def test_an_end_that_is_otherwise_is_seen(fields: dict[str, object]) -> None:
 )
 def test_what_is_missing_at_the_end_is_seen(far: View) -> None:
     assert not is_whole(CABLE, NEAR, far)
+
+
+def test_an_address_of_the_mac_out_of_a_prefix_that_is_gone_is_stale() -> None:
+    cable = replace(CABLE, interfaces=(ip_interface("2001:db8:b:20:0:ff:fe00:1/64"),))
+    end = FAR.links["public"]
+
+    def at(*texts: str) -> View:
+        addresses = tuple(replace(FAR.addresses[0], interface=ip_interface(t)) for t in texts)
+        return replace(FAR, addresses=addresses)
+
+    now, old = "2001:db8:b:20:0:ff:fe00:1/64", "2001:db8:b:10:0:ff:fe00:1/64"
+    others = at(now, "fe80::ff:fe00:1/64", "2001:db8:77::5/64")
+
+    assert stale(cable, end, others.addresses) == []
+    assert is_whole(cable, NEAR, others)
+    assert stale(cable, end, at(now, old).addresses) == [ip_interface(old)]
+    assert not is_whole(cable, NEAR, at(now, old))

@@ -43,6 +43,37 @@ def chain(guard: Guard, name: str) -> list[str]:
     return [rule.name for rule in rules(guard) if rule.chain == name]
 
 
+def text_of(guard: Guard, name: str) -> list[str]:
+    return [rule.text for rule in rules(guard) if rule.name == name]
+
+
+def test_a_delegated_prefix_is_a_source_as_it_is_and_no_destination() -> None:
+    prefix, part = IPv6Network("2001:db8:b:10::/60"), IPv6Network("2001:db8:b:11::/64")
+    port = replace(PORT, subnet=part)
+    guard = replace(GUARD, delegated=prefix, ports=frozenset({port}))
+
+    assert text_of(guard, "source6")[0].endswith(f"!= {GUARD.inside6} ip6 saddr != {prefix} drop")
+    assert f"ip6 daddr {prefix} drop" in text_of(guard, "own6")
+    assert "ip6 saddr 2001:db8:b:10::/60 drop" in text_of(guard, "outside-as-delegated")[0]
+    assert text_of(guard, "share6") == [
+        f"ip6 saddr {source} ct count over {FLOWS_MAX} drop" for source in (PORT.ip6, part)
+    ]
+    assert text_of(guard, "port-subnet") == [
+        f'ether type ip6 iifname "{PORT.name}" ether saddr {PORT.mac} ip6 saddr {part} accept'
+    ]
+    assert all(str(prefix) not in text for text in text_of(guard, "nat66"))
+    assert chain(guard, "port_check").index("port-claims") < chain(guard, "port_check").index(
+        "port-subnet"
+    )
+
+
+def test_without_a_delegated_prefix_there_is_no_rule_about_one() -> None:
+    names = {rule.name for rule in rules(GUARD)}
+
+    assert names.isdisjoint({"outside-as-delegated", "port-subnet", "ndmz-dhcp6"})
+    assert "ndmz-dhcp6" in {rule.name for rule in rules(replace(GUARD, asks=True))}
+
+
 def test_the_whole_is_one_transaction_that_empties_before_it_fills_and_deletes_nothing() -> None:
     lines = render(GUARD).splitlines()
     verbs = [line.split()[0] for line in lines]

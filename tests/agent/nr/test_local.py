@@ -57,6 +57,18 @@ def test_a_range_that_leads_to_ndmz_is_refused(taken: str) -> None:
     assert caught.value.code == Exit.CONFLICT
 
 
+def test_without_an_ipv6_range_a_delegated_one_is_taken() -> None:
+    four = "10.1.1.0/24"
+    found = {text: parse_local("blue", ipv4=four, ipv6=text) for text in ("", "delegated", "none")}
+
+    assert [found[text].delegated for text in found] == [True, True, False]
+    assert [local.ipv6 for local in found.values()] == ["", "", ""]
+    assert parse_local("blue", ipv6="delegated").delegated
+    assert not parse_local("blue", ipv6="fd12::/64").delegated
+    with pytest.raises(CannotError):
+        parse_local("blue", ipv6="none")
+
+
 def test_workloads_get_the_first_free_addresses_and_keep_them() -> None:
     two = attached(attached(BLUE, "web"), "db")
 
