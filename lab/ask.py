@@ -17,13 +17,15 @@ import time
 
 PORTS = {"http": 80, "tcp": 7, "udp": 7}
 AGAIN = 0.2
+Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]  # as sockets take it
 REFUSED = (ConnectionError, PermissionError)
 
 
-def resolve(host: str, family: str, port: int) -> tuple[int, tuple[str, int]]:
+def resolve(host: str, family: str, port: int) -> tuple[int, Address]:
+    """A scope ("fe80::1%eth0") stays with it."""
     wanted = {"4": socket.AF_INET, "6": socket.AF_INET6, "": 0}[family]
     found = socket.getaddrinfo(host, port, wanted, socket.SOCK_STREAM)[0]
-    return found[0], (str(found[4][0]), port)
+    return found[0], found[4]
 
 
 def knock(target: str, seconds: float) -> str:
@@ -47,7 +49,7 @@ def knock(target: str, seconds: float) -> str:
         return f"silent {error}"
 
 
-def ask_stream(family: int, address: tuple[str, int], deadline: float, *, http: bool) -> str:
+def ask_stream(family: int, address: Address, deadline: float, *, http: bool) -> str:
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.settimeout(max(0.01, deadline - time.monotonic()))
         connection.connect(address)
@@ -59,8 +61,9 @@ def ask_stream(family: int, address: tuple[str, int], deadline: float, *, http: 
     return "answer " + said.decode(errors="replace").rpartition("\r\n\r\n")[2].strip()
 
 
-def ask_datagram(family: int, address: tuple[str, int], deadline: float) -> str:
+def ask_datagram(family: int, address: Address, deadline: float) -> str:
     with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         asking.connect(address)
         while time.monotonic() < deadline:
             asking.send(b"who am I")
@@ -69,13 +72,13 @@ def ask_datagram(family: int, address: tuple[str, int], deadline: float) -> str:
     return "silent"
 
 
-def ping(family: int, address: tuple[str, int], deadline: float) -> str:
+def ping(family: int, address: Address, deadline: float) -> str:
     v6 = family == socket.AF_INET6
     request, reply = (128, 129) if v6 else (8, 0)
     protocol = socket.IPPROTO_ICMPV6 if v6 else socket.IPPROTO_ICMP
     identity = os.urandom(8)
     with socket.socket(family, socket.SOCK_RAW, protocol) as raw:
-        raw.connect(address if not v6 else (*address, 0, 0))
+        raw.connect(address)
         sequence = 0
         while time.monotonic() < deadline:
             sequence += 1

@@ -2,7 +2,7 @@
 
 Pure, and to be read first:
 
-    guard      what may pass, as nftables text: the heart of it
+    guard      what may pass, as nftables text: the heart of it; `counts` how many flows a workload may have
     policy     from addresses and routes to what the guard depends on, and which DNS servers
     plan       the links it is made of, and the steps that are missing; `told` them in words
     egress     which NIC carries it: that of `zos`, or one of its own in `br-pub`

@@ -9,6 +9,10 @@ creating them anew in one transaction let 43 % of a flood through, this way noth
 prefix stands in a rule of its own, in no set: there are kernels that do not find it for a moment while
 a set of intervals is emptied and filled (6.1), or is new (6.18). Nothing here talks to the kernel.
 
+A flow that was let through to the Internet carries a mark, and its next packets are asked for that and
+for their next hop alone. The mark is of the very text that let it through: with any other guard
+each flow is judged anew (decision 42). What counts a workload's flows is never emptied.
+
 A packet from a workload leaves only towards a current default gateway. It is dropped when it is for
 a gateway itself, a private, link-local or multicast destination, a prefix out of which the uplink
 holds an address (an RA may announce one that is not on-link), or the site's own outside address
@@ -19,8 +23,10 @@ Sources out of a delegated prefix leave untranslated; they get answers and nothi
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
+from agent.ndmz import counts
 from netns.values import IPAddress, IPNetwork
 
 TABLE = "zosnet_ndmz"
@@ -59,20 +65,6 @@ CLOSED6 = (
 )
 
 
-# Tracked flows a workload and family. The kernel's table is one for all of them (262 144 by default):
-# one that fills it would cut the others off.
-FLOWS_MAX = 16_384
-
-
-def flows_each(table: int | None, workloads: int) -> int:
-    """Their share where the host tracks them too: half of the host's table (`table` entries) stays
-    its own.
-    """
-    if table is None:
-        return FLOWS_MAX
-    return min(FLOWS_MAX, table // 2 // max(1, workloads))
-
-
 def is_internet(address: IPAddress) -> bool:
     """Whether the guard would let a packet to `address` out, gateways and own prefixes aside."""
     if isinstance(address, IPv4Address):
@@ -104,7 +96,7 @@ class Guard:
     allowed: frozenset[IPNetwork] = frozenset()
     dns_gateway: bool = False
     ports: frozenset[Port] = frozenset()
-    flows_max: int = FLOWS_MAX
+    flows_max: int = counts.FLOWS_MAX
     listens: bool = False  # WireGuard's sockets are in ndmz
     asks: bool = False  # a DHCPv6 client is in ndmz
     delegated: IPv6Network | None = None  # workloads leave with addresses of it as they are
@@ -130,15 +122,19 @@ _CHAINS = (
     (_INET, "masks", "type nat hook postrouting priority 100 ; policy accept ;"),
     (_BRIDGE, "port_check", "type filter hook prerouting priority -300 ; policy drop ;"),
 )
+_POLICY = "@policy"  # in a rule's text: the mark of flows that this guard let through
+# A set whose size is known is looked up faster. Of gateways and site addresses `policy` takes fewer.
+_FEW, _PORTS = "size 64", "size 8192"
 _SETS = (
-    (_INET, "gw4", "type ipv4_addr"),
-    (_INET, "gw6", "type ipv6_addr"),
-    (_INET, "site4", "type ipv4_addr"),
-    (_INET, "site6", "type ipv6_addr"),
-    (_BRIDGE, "port_mac", "type ifname . ether_addr"),
-    (_BRIDGE, "port4", "type ifname . ether_addr . ipv4_addr"),
-    (_BRIDGE, "port6", "type ifname . ether_addr . ipv6_addr"),
-    (_BRIDGE, "port_target", "typeof iifname . @th,64,128"),  # nft 1.0.6 has no icmpv6 taddr
+    (_INET, "gw4", f"type ipv4_addr ; {_FEW}"),
+    (_INET, "gw6", f"type ipv6_addr ; {_FEW}"),
+    (_INET, "site4", f"type ipv4_addr ; {_FEW}"),
+    (_INET, "site6", f"type ipv6_addr ; {_FEW}"),
+    (_BRIDGE, "port_mac", f"type ifname . ether_addr ; {_PORTS}"),
+    (_BRIDGE, "port4", f"type ifname . ether_addr . ipv4_addr ; {_PORTS}"),
+    (_BRIDGE, "port6", f"type ifname . ether_addr . ipv6_addr ; {_PORTS}"),
+    # nft 1.0.6 has no icmpv6 taddr
+    (_BRIDGE, "port_target", f"typeof iifname . @th,64,128 ; {_PORTS}"),
 )
 
 
@@ -149,6 +145,7 @@ def render(guard: Guard, *, without: Collection[str] = ()) -> str:
     """
     lines = [f"add table {table}" for table in (_INET, _BRIDGE)]
     lines += [f"add set {table} {name} {{ {kind} ; }}" for table, name, kind in _SETS]
+    lines += counts.render_sets(_INET)
     for table, chain, hook in _CHAINS:
         lines.append(f"add chain {table} {chain}" + (f" {{ {hook} }}" if hook else ""))
     lines += [f"flush chain {table} {chain}" for table, chain, _ in _CHAINS]
@@ -160,7 +157,18 @@ def render(guard: Guard, *, without: Collection[str] = ()) -> str:
     for rule in rules(guard):
         if rule.name not in without:
             lines.append(f"add rule {rule.table} {rule.chain} {rule.text}")
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    return text.replace(_POLICY, f"0x{_mark_of(text):08x}")
+
+
+def render_over(guard: Guard, listing: str) -> str:
+    """`render` where the kernel has what `listing` shows, both tables as nft lists them."""
+    return counts.render_forget(_INET, listing, guard.flows_max) + render(guard)
+
+
+def _mark_of(text: str) -> int:
+    """Never 0, which is what a flow begins with."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=4).digest()) or 1
 
 
 def _elements(guard: Guard) -> dict[str, list[str]]:
@@ -210,18 +218,23 @@ _OUT4, _OUT6 = f'oifname {{ "{UPLINK4}", "{SHARED4}" }}', f'oifname "{UPLINK6}"'
 
 
 def _early(guard: Guard) -> tuple[Rule, ...]:
-    """Addresses on the wrong side. Never `ip6 saddr :: drop`: that is duplicate address detection."""
+    """Addresses on the wrong side. Never `ip6 saddr :: drop`: that is duplicate address detection.
+
+    What comes from inside, which is most of it, leaves by the first rule.
+    """
     p = guard.delegated
     spoofed = (("outside-as-delegated", f"iifname {_UPLINKS} ip6 saddr {p} drop"),) if p else ()
     return _chain(
         _INET,
         "early",
         (
+            ("inside", f'iifname "{INSIDE}" accept'),
+            ("loopback", 'iifname "lo" accept'),
             *spoofed,
-            ("outside-as-inside4", f"iifname {_UPLINKS} ip saddr {guard.inside4} drop"),
-            ("outside-as-inside6", f"iifname {_UPLINKS} ip6 saddr {guard.inside6} drop"),
-            ("outside-to-inside4", f"iifname {_UPLINKS} ip daddr {guard.inside4} drop"),
-            ("outside-to-inside6", f"iifname {_UPLINKS} ip6 daddr {guard.inside6} drop"),
+            ("outside-as-inside4", f"ip saddr {guard.inside4} drop"),
+            ("outside-as-inside6", f"ip6 saddr {guard.inside6} drop"),
+            ("outside-to-inside4", f"ip daddr {guard.inside4} drop"),
+            ("outside-to-inside6", f"ip6 daddr {guard.inside6} drop"),
         ),
     )
 
@@ -269,8 +282,8 @@ def _through() -> tuple[Rule, ...]:
         _INET,
         "through",
         (
-            ("answers", f"{inwards} ct state established,related accept"),
             ("workloads", f'iifname "{INSIDE}" oifname {_UPLINKS} goto outward'),
+            ("answers", f"{inwards} ct state established,related accept"),
         ),
     )
 
@@ -285,17 +298,22 @@ def _outward(guard: Guard) -> tuple[Rule, ...]:
     dns = (("dns-gateway4", f"ip daddr @gw4 {ask}"), ("dns-gateway6", f"ip6 daddr @gw6 {ask}"))
     delegated = f" ip6 saddr != {guard.delegated}" if guard.delegated else ""
     clamp = "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"
+    # not `related`: such an ICMP error carries the mark of the flow that it speaks of
+    known = f"ct mark {_POLICY} ct state new,established"
+    know = f"ct mark set {_POLICY} accept"
     return _chain(
         _INET,
         "outward",
         (
+            ("clamp", clamp),
+            ("known4", f"{known} rt ip nexthop @gw4 accept"),
+            ("known6", f"{known} rt ip6 nexthop @gw6 accept"),
             ("source4", f"meta nfproto ipv4 ip saddr != {guard.inside4} drop"),
             ("source6", f"meta nfproto ipv6 ip6 saddr != {guard.inside6}{delegated} drop"),
             ("shares", "ct state new jump shares"),
             *(dns if guard.dns_gateway else ()),
             ("gateway4", "ip daddr @gw4 drop"),
             ("gateway6", "ip6 daddr @gw6 drop"),
-            ("clamp", clamp),
             *_prefixes("allowed", guard.allowed, "accept"),
             *closed4,
             ("open6", f"{elsewhere6} drop"),
@@ -303,20 +321,28 @@ def _outward(guard: Guard) -> tuple[Rule, ...]:
             *_prefixes("own", [*guard.own, *filter(None, [guard.delegated])], "drop"),
             ("site4", "ip daddr @site4 drop"),
             ("site6", "ip6 daddr @site6 drop"),
-            ("internet4", f"{_OUT4} rt ip nexthop @gw4 accept"),
-            ("internet6", f"{_OUT6} rt ip6 nexthop @gw6 accept"),
+            ("internet4", f"{_OUT4} rt ip nexthop @gw4 {know}"),
+            ("internet6", f"{_OUT6} rt ip6 nexthop @gw6 {know}"),
         ),
     )
 
 
 def _shares(guard: Guard) -> tuple[Rule, ...]:
-    """No workload has more than its share of the flows that the kernel tracks."""
+    """No workload has more than its share of the flows that the kernel tracks. Its element of the
+    set counts them, and says whether there are more; those of a subnet are counted together.
+    """
     over = f"ct count over {guard.flows_max} drop"
     ports = sorted(guard.ports, key=lambda port: port.name)
-    four = [("share4", f"ip saddr {port.ip4} {over}") for port in ports]
-    six = [("share6", f"ip6 saddr {port.ip6} {over}") for port in ports]
-    six += [("share6", f"ip6 saddr {port.subnet} {over}") for port in ports if port.subnet]
-    return _chain(_INET, "shares", four + six)
+    counted6 = f"ip6 saddr {guard.inside6} {counts.render_rule(6, guard.flows_max)}"
+    return _chain(
+        _INET,
+        "shares",
+        [
+            ("share4", counts.render_rule(4, guard.flows_max)),
+            ("share6", counted6),
+            *(("share6", f"ip6 saddr {port.subnet} {over}") for port in ports if port.subnet),
+        ],
+    )
 
 
 def _masks(guard: Guard) -> tuple[Rule, ...]:
@@ -363,11 +389,11 @@ def _port_check(guard: Guard) -> tuple[Rule, ...]:
         "port_check",
         (
             ("port-inside", f'iifname "{BRIDGE_END}" accept'),
-            ("port-arp", f"ether type arp {arp} {mac} . arp saddr ip @port4 {sender} accept"),
             ("port-ip4", f"ether type ip {mac} . ip saddr @port4 accept"),
             ("port-dad", f"{ip6} ip6 saddr :: {probe} accept"),
             ("port-claims", f"{ip6} icmpv6 type nd-neighbor-advert {target} != @port_target drop"),
             ("port-ip6", f"{ip6} {mac} . ip6 saddr @port6 accept"),
             *subnets,
+            ("port-arp", f"ether type arp {arp} {mac} . arp saddr ip @port4 {sender} accept"),
         ),
     )

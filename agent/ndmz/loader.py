@@ -12,7 +12,7 @@ import logging
 from functools import lru_cache
 
 from agent.ndmz import settings
-from agent.ndmz.guard import Guard, render
+from agent.ndmz.guard import Guard, render, render_over
 from agent.ndmz.opened import TABLES, list_guard
 from agent.ndmz.plan import SPACE
 from agent.ndmz.watch import flush_flows
@@ -54,7 +54,7 @@ class Loader:
         if not found:
             await set_sysctls(self._spaces, SPACE, settings.CLOSED, skip_missing=True)
         try:
-            await nft.run(text)
+            await nft.run(render_over(guard, found))
         except NftError as error:
             await self._load_anew(nft, text, error)
         if not found:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from agent.ndmz.apply import Hands
+from agent.ndmz.counts import without_counts
 from agent.ndmz.guard import TABLE
 from agent.ndmz.plan import HOST, SPACE
 from agent.ndmz.watch import Events
@@ -52,8 +53,11 @@ class Opened:
 
 
 async def list_guard(nft: Nft) -> str:
-    """Both tables of the guard as nft shows them; empty when one is missing."""
+    """Both tables of the guard as nft shows them, but for what packets bring; empty when one is
+    missing.
+    """
     try:
-        return "".join([await nft.listing(f"table {table}") for table in TABLES])
+        listed = [await nft.listing(f"table {table}") for table in TABLES]
     except NftError:
         return ""
+    return without_counts("".join(listed))

@@ -19,7 +19,8 @@ from agent.dhcp.lease import Lease
 from agent.dhcp.store import load_lease
 from agent.ndmz import settings
 from agent.ndmz.apply import Hands
-from agent.ndmz.guard import FLOWS_MAX, SHARED4, flows_each
+from agent.ndmz.counts import FLOWS_MAX, flows_each
+from agent.ndmz.guard import SHARED4
 from agent.ndmz.host_guard import HostGuard
 from agent.ndmz.host_side import HostSide
 from agent.ndmz.pair import FAR, PLACES, Pair, choose_pair

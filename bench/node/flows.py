@@ -4,8 +4,12 @@ A workload in a network resource, ndmz with its uplink, a router, a host on the 
 networkd is ended before: what it made stays, and nobody repairs what is taken away here.
 
 guarded   the rules as networkd loads them
-open      of them only the translation is left
+open      of them only the translation is left: ndmz and the resource as they forward, unguarded
 plain     no rule at all, nor connection tracking; the others know the way back
+
+What the guard adds is guarded ÷ open: without translation there is no way out of a resource, and none is
+translated without being tracked. What that costs stands beside it. Whatever else the machine does
+only slows, so each of a round's figures is the best of some.
 """
 
 import json
@@ -21,14 +25,15 @@ from lab.internet import WEB4
 from lab.node import Node
 from lab.world import World
 
-PACKETS, BYTES = 100_000, 512 << 20
+PACKETS, BYTES = 20_000, 32 << 20
+TRIES = 2  # a round
 SPACES = ("ndmz", "n-r0")
 WAYS = ("guarded", "open", "plain")
 SENDER = (PYTHON, "-m", "bench.node.sender")
 
 
 def cost_of_the_guard(rounds: int) -> Iterable[Figure]:
-    """Medians over the rounds of guarded ÷ plain, each round's three in a new order."""
+    """Medians over the rounds of one way ÷ another, each round's three in a new order."""
     with World() as world:
         inet, gateway, node = resources.make_site(world)
         make_workload(node)
@@ -41,21 +46,30 @@ def cost_of_the_guard(rounds: int) -> Iterable[Figure]:
         for counted in range(rounds + 1):
             for way in random.sample(WAYS, len(WAYS)):
                 load(node, rules[way])
-                measured = send(node, "tcp", BYTES), send(node, "udp", PACKETS)
+                measured = [
+                    (send(node, "tcp", BYTES), send(node, "udp", PACKETS)) for _ in range(TRIES)
+                ]
                 if counted:
-                    speed[way].append(measured[0])
-                    cpu[way].append(measured[1])
+                    speed[way].append(max(bytes_a_second for bytes_a_second, _ in measured))
+                    cpu[way].append(min(nanoseconds for _, nanoseconds in measured))
         sink.kill()
-    yield Figure("throughput, guarded ÷ plain", ratio(speed, "plain"), "", 0.95, least=True)
-    yield Figure("CPU a packet, guarded ÷ plain", ratio(cpu, "plain"), "", 1.1)
-    yield Figure("  CPU a packet, guarded ÷ translation alone", ratio(cpu, "open"), "")
-    yield Figure("  CPU a packet, plain", statistics.median(cpu["plain"]) / 1000, "µs")
-    yield Figure("  throughput, plain", statistics.median(speed["plain"]) * 8e-9, "Gbit/s")
+    yield Figure(
+        "throughput, guarded ÷ unguarded", ratio(speed, "guarded", "open"), "", 0.95, least=True
+    )
+    yield Figure("CPU a packet, guarded ÷ unguarded", ratio(cpu, "guarded", "open"), "", 1.1)
+    for way, name in (("guarded", "guarded"), ("open", "unguarded")):
+        beside = f"{name} ÷ no translation, no tracking"
+        yield Figure(f"  throughput, {beside}", ratio(speed, way, "plain"), "")
+        yield Figure(f"  CPU a packet, {beside}", ratio(cpu, way, "plain"), "")
+    yield Figure(
+        "  CPU a packet, no translation, no tracking", statistics.median(cpu["plain"]) / 1000, "µs"
+    )
+    yield Figure("  throughput, the same", statistics.median(speed["plain"]) * 8e-9, "Gbit/s")
 
 
-def ratio(figures: dict[str, list[float]], other: str) -> float:
-    pairs = zip(figures["guarded"], figures[other], strict=True)
-    return statistics.median(one / two for one, two in pairs)
+def ratio(figures: dict[str, list[float]], one: str, other: str) -> float:
+    pairs = zip(figures[one], figures[other], strict=True)
+    return statistics.median(upper / lower for upper, lower in pairs)
 
 
 def make_workload(node: Node) -> None:

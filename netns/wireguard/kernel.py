@@ -27,19 +27,22 @@ KIND = FAMILY = "wireguard"
 class Kernel:
     """A `WireGuardBackend`."""
 
+    kind = KIND
+
     def __init__(self, spaces: Spaces) -> None:
         self._spaces = spaces
         self._where: dict[str, str] = {}  # the namespace of each device that we have seen
 
     async def ensure(self, name: str, *, underlay: str, space: str) -> bool:
-        role = _role(underlay)
+        role = await self._role(underlay)
         async with self._open(space) as there:
-            if await _adopt(there, name, role) is not None:
+            if await self._adopt(there, name, role) is not None:
                 self._where[name] = space
                 return False
         async with self._open(underlay) as here:
             # one that we made and were killed before we moved it is as new as a new one
-            link = await _adopt(here, name, role) or await here.add_link(name, KIND, role=role)
+            link = await self._adopt(here, name, role)
+            link = link or await here.add_link(name, self.kind, role=role)
             if space != underlay:
                 await here.move(link.index, space)
         self._where[name] = space
@@ -92,9 +95,29 @@ class Kernel:
             with suppress(CannotError):  # a namespace that goes meanwhile
                 async with self._open(space) as netlink:
                     link = await netlink.link(name)
-                if link is not None and link.kind == KIND and _is_ours(link):
+                if link is not None and link.kind == self.kind and _is_ours(link):
                     self._where[name] = space
                     return space
+        return None
+
+    async def _role(self, underlay: str) -> str:
+        """The kernel does not tell where a device's socket is, so its mark does. By number as well:
+        a namespace that was deleted and made anew has the name of the one where the socket hangs.
+        """
+        if underlay == HOST:
+            return ROLE
+        return f"{ROLE}@{underlay}@{await self._spaces.identity(underlay)}"
+
+    async def _adopt(self, netlink: Netlink, name: str, role: str) -> Link | None:
+        """The device, if it is there and ours. One with its socket elsewhere makes way, and so does a
+        link that wireguard-go left for us; another's does not: NetlinkError, when the device is made.
+        """
+        link = await netlink.link(name)
+        if link is None or not _is_ours(link):
+            return None
+        if link.kind == self.kind and link.role == role:
+            return link
+        await netlink.delete_link(link.index)
         return None
 
     @asynccontextmanager
@@ -116,26 +139,8 @@ def is_there() -> bool:
     return True
 
 
-def _role(underlay: str) -> str:
-    """The kernel does not tell where a device's socket is, so its mark does."""
-    return f"{ROLE}@{underlay}" if underlay else ROLE
-
-
 def _is_ours(link: Link) -> bool:
     return link.role is not None and link.role.partition("@")[0] == ROLE
-
-
-async def _adopt(netlink: Netlink, name: str, role: str) -> Link | None:
-    """The device, if it is there and ours. One with its socket elsewhere makes way, and so does a
-    link that wireguard-go left for us; another's does not: NetlinkError, when the device is made.
-    """
-    link = await netlink.link(name)
-    if link is None or not _is_ours(link):
-        return None
-    if link.kind == KIND and link.role == role:
-        return link
-    await netlink.delete_link(link.index)
-    return None
 
 
 # -- jobs for the namespace thread

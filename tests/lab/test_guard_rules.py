@@ -8,17 +8,17 @@ that `outward` checks, `through` for what `early` drops, and rp_filter for both.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from itertools import count
 from typing import Any
 
 import pytest
 
-from agent.ndmz.guard import FLOWS_MAX, Guard, render, rules
+from agent.ndmz.guard import Guard, render, rules
 from lab.host import wait_until
 from lab.internet import BEYOND, WEB4, WEB6
 from lab.world import World
 from runtime.failure import CannotError
 from tests.lab import frames
+from tests.lab.flows import FRESH, RECOUNT, open_flows, send_flow, send_from, tracked
 from tests.lab.home import (
     HOME,
     NEIGHBOUR,
@@ -41,6 +41,8 @@ OPEN_PORTS = "flush chain bridge zosnet_ndmz port_check\nadd chain bridge zosnet
 OPEN_THROUGH = (
     "flush chain inet zosnet_ndmz through\nadd chain inet zosnet_ndmz through { policy accept ; }\n"
 )
+JUDGED = f"add rule inet zosnet_ndmz shares udp dport {frames.PORT} counter\n"
+FEW = 500  # flows
 FORGET = """
     ip -n ndmz neigh flush dev tonrs
     ip -n n-one neigh flush all
@@ -70,7 +72,6 @@ def home() -> Iterator[Home]:
 
 
 Look = Callable[[Home], bool]
-_FRESH = count(60000, 8)  # source ports: a flow that is known keeps the port that it was given
 
 
 def reaches(*targets: str, port: int = 7) -> Look:
@@ -101,11 +102,6 @@ def arrives(send: Callable[[Home], None]) -> Look:
         return seen(home.inet) > 0
 
     return look
-
-
-def send_from(home: Home, namespace: str, link: str, *sent: bytes) -> None:
-    program = (SYSTEM_PYTHON, "-I", "-S", str(PROGRAMS / "send_frames.py"), link)
-    home.node.run(*home.node.inside(namespace, *program, *(frame.hex() for frame in sent)))
 
 
 def forged4(home: Home) -> None:
@@ -163,7 +159,7 @@ def high_port(version: int) -> Look:
         gateway, mac, _ = frame_ends(home)
         own = home.addresses_of("n-one")[0 if version == 4 else 1]
         make, web = (frames.udp4, WEB4) if version == 4 else (frames.udp6, WEB6)
-        first = next(_FRESH)
+        first = next(FRESH)
         sent = [make(gateway, mac, own, str(web), sport=first + port) for port in range(8)]
         send_from(home, "n-one", "public", *sent)
         home.reach("n-one", str(WEB4), str(WEB6))
@@ -260,16 +256,22 @@ def duplicate_is_told(home: Home) -> bool:
 
 def hoards(version: int) -> Look:
     """Whether n-one can have more than its share of the kernel's table of flows."""
-    address = str(WEB4 if version == 4 else WEB6)
-
-    def tracked(home: Home) -> int:
-        return int(home.in_ndmz("cat", "/proc/sys/net/netfilter/nf_conntrack_count"))
 
     def look(home: Home) -> bool:
         before = tracked(home)
-        program = (SYSTEM_PYTHON, "-I", "-S", str(PROGRAMS / "flows.py"), address, "20000")
-        home.node.run(*home.node.inside("n-one", *program))
-        return tracked(home) - before > FLOWS_MAX + 1000
+        open_flows(home, WEB4 if version == 4 else WEB6, 3 * FEW)
+        return tracked(home) - before > 2 * FEW
+
+    return look
+
+
+def judged_each_time(version: int) -> Look:
+    """Whether all rules see each packet of a flow that was let through."""
+
+    def look(home: Home) -> bool:
+        send_flow(home, version, next(FRESH), 8)
+        listed = home.in_ndmz("nft", "list", "chain", "inet", "zosnet_ndmz", "shares")
+        return int(listed.split("counter packets ")[1].split()[0]) > 4
 
     return look
 
@@ -314,6 +316,8 @@ PUBLIC = {
 }
 VIA_PUBLIC = f"ip -n ndmz route replace default via {PUBLIC_GATEWAY} dev npub4 onlink metric 5"
 CASES = {
+    "inside": opens(reaches(f"tcp {WEB4}")),
+    "loopback": opens(ndmz_reaches("100.127.0.1")),
     "outside-as-inside4": stops(arrives(as_inside4), also=OPEN_THROUGH),
     "outside-as-inside6": stops(arrives(as_inside6), also=OPEN_THROUGH),
     "outside-to-inside4": stops(comes_in(4), also=OPEN_THROUGH),
@@ -325,11 +329,13 @@ CASES = {
     "ndmz-listener-query": opens(listeners_report),
     "answers": opens(reaches(f"tcp {WEB4}", f"icmp {WEB6}")),
     "workloads": opens(reaches(f"tcp {WEB4}", f"icmp {WEB6}")),
+    "known4": stops(judged_each_time(4), also=JUDGED),
+    "known6": stops(judged_each_time(6), also=JUDGED),
     "source4": stops(arrives(forged4), also=OPEN_PORTS),
     "source6": stops(arrives(forged6), also=OPEN_PORTS),
-    "shares": stops(hoards(4)),
-    "share4": stops(hoards(4)),
-    "share6": stops(hoards(6)),
+    "shares": stops(hoards(4), guard={"flows_max": FEW}),
+    "share4": stops(hoards(4), guard={"flows_max": FEW}),
+    "share6": stops(hoards(6), guard={"flows_max": FEW}),
     "dns-gateway4": opens(reaches("tcp 192.168.7.1", port=53), guard=BY_NAME),
     "dns-gateway6": opens(reaches(f"tcp {GATEWAY6}", port=53), guard=BY_NAME),
     "gateway4": stops(reaches(f"tcp {PUBLIC_GATEWAY}"), guard=PUBLIC, before=VIA_PUBLIC),
@@ -372,9 +378,9 @@ def test_without_this_rule_the_guard_is_another(home: Home, name: str) -> None:
     case = CASES[name]
     guard: Guard = home.make_guard(**case.guard)
     home.node.script(case.before)
-    home.load(render(guard), case.also)
+    home.load(RECOUNT, render(guard), case.also)
     whole = case.look(home)
-    home.load(render(guard, without={name}), case.also)
+    home.load(RECOUNT, render(guard, without={name}), case.also)
     without = case.look(home)
     if case.stops and not without:  # on a busy machine what may pass may come late
         without = case.look(home)

@@ -35,6 +35,7 @@ from tests.lab.beside import (
     zos_addresses,
 )
 from tests.lab.living import await_that
+from tests.lab.matrix import Matrix, matrices
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
@@ -79,6 +80,12 @@ def is_whole(side: Side, layout: Layout) -> bool:
 @pytest.fixture(scope="module")
 def isolation(side: Side) -> dict[str, Isolation]:
     return isolations(side)
+
+
+@pytest.fixture(scope="module")
+def matrix(side: Side, isolation: dict[str, Isolation]) -> dict[str, Matrix]:
+    """After `isolation`, by which everybody answers."""
+    return matrices(side)
 
 
 @pytest.mark.parametrize("name", WITH_NDMZ)
@@ -289,6 +296,31 @@ def test_a_workload_reaches_nothing_near_it(isolation: dict[str, Isolation], nam
     assert through(found.near) == {}
     assert unheard == []  # the control: from the node itself all of it answers
     assert len(found.near) > len(found.allowed) >= 6
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", WITH_NDMZ)
+def test_from_two_resources_nothing_near_is_reached_and_nothing_for_it_leaves(
+    matrix: dict[str, Matrix], name: str
+) -> None:
+    found = matrix[name]
+    families = LAYOUTS[name].families
+    web = {
+        f"{space} {door}"
+        for space in spaces(found)
+        for door in checks.doors(WEB[f] for f in families)
+    }
+
+    assert through(found.near) == {}
+    assert len(found.near) >= 120
+    assert found.left == 0
+    assert found.control > 0
+    assert {target for target, answer in found.web.items() if answer.answered} == web
+    assert len(spaces(found)) == 2
+
+
+def spaces(found: Matrix) -> set[str]:
+    return {target.split()[0] for target in found.near}
 
 
 @pytest.mark.parametrize("name", WITH_NDMZ)

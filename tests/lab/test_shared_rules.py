@@ -20,6 +20,7 @@ from lab.internet import WEB4
 from lab.node import Node
 from lab.world import World
 from tests.lab import frames
+from tests.lab.flows import send_from
 from tests.lab.home import (
     NEIGHBOUR,
     NODE,
@@ -30,7 +31,7 @@ from tests.lab.home import (
     make_home,
     probe_command,
 )
-from tests.lab.test_guard_rules import high_port, reaches, send_from
+from tests.lab.test_guard_rules import high_port, reaches
 from tests.lab.test_isolation import seen, watch
 
 pytestmark = pytest.mark.lab

@@ -241,6 +241,18 @@ async def test_a_namespace_that_was_put_in_place_of_ours_is_not_ours() -> None:
         assert not await spaces.is_ours("nowhere")
 
 
+async def test_a_namespace_that_was_made_anew_is_another_one() -> None:
+    with opened_spaces() as spaces:
+        await spaces.ensure("a", role="r")
+        first = await spaces.identity("a")
+        same = await spaces.identity("a")
+        await spaces.delete("a")
+        await spaces.ensure("a", role="r")
+
+        assert first == same
+        assert await spaces.identity("a") != first
+
+
 async def test_a_nameless_namespace_is_home_to_its_job_and_seen_by_nobody_else() -> None:
     def job() -> tuple[str, str]:
         shell("ip link add mine type veth peer name other")

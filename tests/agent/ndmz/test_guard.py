@@ -8,7 +8,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 import pytest
 
 from agent.enrol.endpoints import PORT_COUNT, PORT_FIRST
-from agent.ndmz.guard import FLOWS_MAX, Guard, Port, flows_each, is_internet, render, rules
+from agent.ndmz.counts import FLOWS_MAX, render_rule
+from agent.ndmz.guard import Guard, Port, is_internet, render, render_over, rules
 
 PORT = Port(
     name="nr-0000aaaa",
@@ -56,7 +57,8 @@ def test_a_delegated_prefix_is_a_source_as_it_is_and_no_destination() -> None:
     assert f"ip6 daddr {prefix} drop" in text_of(guard, "own6")
     assert "ip6 saddr 2001:db8:b:10::/60 drop" in text_of(guard, "outside-as-delegated")[0]
     assert text_of(guard, "share6") == [
-        f"ip6 saddr {source} ct count over {FLOWS_MAX} drop" for source in (PORT.ip6, part)
+        f"ip6 saddr {GUARD.inside6} {render_rule(6, FLOWS_MAX)}",
+        f"ip6 saddr {part} ct count over {FLOWS_MAX} drop",
     ]
     assert text_of(guard, "port-subnet") == [
         f'ether type ip6 iifname "{PORT.name}" ether saddr {PORT.mac} ip6 saddr {part} accept'
@@ -147,13 +149,49 @@ def test_ndmz_itself_takes_wireguards_ports_only_while_its_sockets_are_there() -
 
 
 def test_only_answers_come_in() -> None:
-    inwards = [rule.text for rule in rules(GUARD) if rule.chain == "through"]
+    outwards, inwards = (rule.text for rule in rules(GUARD) if rule.chain == "through")
 
-    assert "ct direction reply ct state established,related accept" in inwards[0]
-    assert inwards[1].endswith("goto outward")
-    assert not any(
-        "ct state established" in rule.text for rule in rules(GUARD) if rule.chain == "outward"
+    assert outwards.endswith("goto outward")
+    assert "ct direction reply ct state established,related accept" in inwards
+
+
+def test_a_flow_is_known_to_the_guard_that_let_it_through_and_to_no_other() -> None:
+    other = replace(GUARD, site=frozenset())
+
+    assert len(marks(render(GUARD))) == 1
+    assert marks(render(GUARD)) == marks(render(replace(GUARD)))
+    assert not marks(render(GUARD)) & marks(render(other))
+    assert not marks(render(GUARD)) & marks(render(GUARD, without={"site4"}))
+    assert not marks(render(GUARD)) & {"0x00000000"}
+
+
+def marks(text: str) -> set[str]:
+    """What is asked for and what is set are the same."""
+    asked, given = (set(re.findall(rf"ct mark {verb}(0x\w{{8}})", text)) for verb in ("", "set "))
+    assert asked == given
+    return asked
+
+
+def test_a_known_flow_is_asked_for_its_next_hop_and_an_error_that_speaks_of_it_is_none() -> None:
+    known = [rule.text for rule in rules(GUARD) if rule.name in ("known4", "known6")]
+
+    assert [
+        re.findall(r"ct state (\S+) rt (\S+) nexthop @(\S+) accept", text) for text in known
+    ] == [
+        [("new,established", "ip", "gw4")],
+        [("new,established", "ip6", "gw6")],
+    ]
+
+
+def test_counts_of_flows_outlive_a_load_but_for_another_limit() -> None:
+    listing = "add @flows4 { ip saddr ct count over 16384 } drop"
+    other = render_over(replace(GUARD, flows_max=8192), listing)
+
+    assert render_over(GUARD, listing) == render(GUARD)
+    assert other.startswith(
+        "flush set inet zosnet_ndmz flows4\nflush set inet zosnet_ndmz flows6\n"
     )
+    assert "flush set inet zosnet_ndmz flows" not in render(GUARD)
 
 
 def test_duplicate_address_detection_is_never_dropped_and_links_are_matched_by_name() -> None:
@@ -169,24 +207,6 @@ def test_nat_keeps_away_from_wireguards_ports_and_from_strangers_sources() -> No
     assert all("saddr" in text for text in masks)
     assert all(":1024-49151 fully-random" in text for text in masks if "l4proto" in text)
     assert len(masks) == 4
-
-
-@pytest.mark.parametrize(
-    ("table", "workloads", "expected"),
-    [
-        (None, 100, FLOWS_MAX),
-        (262_144, 1, FLOWS_MAX),
-        (262_144, 8, FLOWS_MAX),
-        (262_144, 16, 8_192),
-        (65_536, 4, 8_192),
-        (65_536, 0, FLOWS_MAX),
-    ],
-)
-def test_where_the_host_tracks_them_too_all_flows_together_leave_half_of_its_table(
-    table: int | None, workloads: int, expected: int
-) -> None:
-    assert flows_each(table, workloads) == expected
-    assert f"ct count over {expected} drop" in render(replace(GUARD, flows_max=expected))
 
 
 def test_what_rules_are_for_has_a_name_and_can_be_left_out() -> None:

@@ -214,6 +214,20 @@ async def test_with_another_underlay_it_is_made_anew_with_its_socket_there(new: 
         assert ":51820" not in shell("ss -Huln")
 
 
+async def test_when_the_underlay_was_made_anew_so_is_the_device(new: New) -> None:
+    async with opened(new) as (spaces, backend):
+        await spaces.ensure("under", role="ndmz")
+        assert await backend.ensure(NAME, underlay="under", space=SPACE)
+        await backend.apply(NAME, diff(Device(), WANT))
+        await spaces.delete("under")
+        await spaces.ensure("under", role="ndmz")
+
+        assert await backend.ensure(NAME, underlay="under", space=SPACE)
+        await backend.apply(NAME, diff(await known(backend), WANT))
+        assert ":51820" in shell("ip netns exec under ss -Huln")
+        assert not await backend.ensure(NAME, underlay="under", space=SPACE)
+
+
 async def test_one_that_was_not_moved_yet_is_moved(new: New) -> None:
     async with opened(new) as (spaces, backend):
         await backend.ensure("w-late", underlay=HOST, space=HOST)  # killed here
