@@ -1,8 +1,9 @@
 #!/bin/sh
-# What all machines of the farm are: a Debian 12 with zosnet in /opt/zosnet, whose way into the world
-# is not Vagrant's card. As root; /tmp/zosnet is what vagrant/gather gathered.
+# What all machines of the farm are: a Debian 12 whose way into the world is not Vagrant's card, and,
+# but for the router, with zosnet in /opt/zosnet. As root; /tmp/zosnet is what vagrant/gather made.
 set -eu
 stage=/tmp/zosnet
+home=/opt/zosnet
 
 die() { echo "error: cannot provision this machine: $1" >&2; [ -z "${2:-}" ] || echo "hint: $2" >&2; exit 2; }
 [ -e /sys/class/net/eth1 ] || die "there is no eth1" "a box that names its cards eth0, eth1: net.ifnames=0"
@@ -23,19 +24,18 @@ mkdir -p /etc/dhcp/dhclient-enter-hooks.d
 echo '[ "$interface" != eth0 ] || unset new_routers' >/etc/dhcp/dhclient-enter-hooks.d/zosnet-farm
 while ip route del default dev eth0 2>/dev/null; do :; done
 
-if [ "$(cat /opt/zosnet/packages 2>/dev/null)" != "$(cat $stage/wheels/complete)" ]; then
-  python3 -m venv --clear /opt/zosnet
-  /opt/zosnet/bin/pip -qq --disable-pip-version-check install --no-index --find-links $stage/wheels \
-    --require-hashes -r $stage/runtime.txt
-  cp $stage/wheels/complete /opt/zosnet/packages
-fi
-/opt/zosnet/bin/pip -qq --disable-pip-version-check install --no-index --no-deps --force-reinstall $stage/own/*.whl
-ln -sf /opt/zosnet/bin/zosnet-agent /opt/zosnet/bin/zosnet-controller /opt/zosnet/bin/ncadm /usr/local/bin
+[ "$ROLE" != router ] || exit 0
+python3 -m venv --clear --without-pip $home
+tar -C $home/lib/python3.11/site-packages -xzf $stage/site.tar.gz
+for program in zosnet-agent zosnet-controller ncadm; do
+  install $home/lib/python3.11/site-packages/bin/$program $home/bin
+  ln -sf $home/bin/$program /usr/local/bin
+done
 
 # A zinit that is given is a service here: PID 1 stays the box's own, which Vagrant needs.
-if [ -e $stage/own/zinit ]; then
+if [ -e $stage/zinit ]; then
   systemctl -q stop zinit 2>/dev/null || :
-  install -m 755 $stage/own/zinit /usr/local/sbin/zinit
+  install -m 755 $stage/zinit /usr/local/sbin/zinit
   cat >/etc/systemd/system/zinit.service <<EOF
 [Unit]
 Description=zinit: starts zosnet
@@ -50,4 +50,4 @@ EOF
   systemctl -q enable --now zinit
   for i in $(seq 100); do [ -S /var/run/zinit.sock ] && break; sleep 0.2; done
 fi
-echo "$(hostname): $(/opt/zosnet/bin/zosnet-agent --version)"
+$home/bin/zosnet-agent --version
