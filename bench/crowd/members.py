@@ -9,6 +9,7 @@ controller sees as many connections, and the client costs little enough not to b
 """
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -181,21 +182,25 @@ class Crowd:
         """Send all, WINDOW of them under way, and take as many answers: the last of each label,
         nothing that is pushed.
 
-        Raises AssertionError at an answer of another kind: a figure of refusals would be worth nothing.
+        Raises AssertionError at an answer of another kind: a figure of refusals would be worth nothing;
+        TimeoutError when none comes: on a machine that is too busy a session ends as silent, and its
+        request with it.
         """
         rest = iter(questions)
         for label, frame in itertools.islice(rest, WINDOW):
             self.send(label, frame)
         answers: dict[bytes, R] = {}
-        count = 0
+        count, last = 0, time.monotonic()
         while count < len(questions):
             label, frame = self.receive()
             reply = decode_reply(frame)
             if isinstance(reply, kind):
                 answers[label] = reply
-                count += 1
+                count, last = count + 1, time.monotonic()
                 for question in itertools.islice(rest, 1):
                     self.send(*question)
             elif not isinstance(reply, Rows | Ping):
                 raise AssertionError(f"{kind.__name__} was expected: {reply}")  # noqa: TRY004
+            elif time.monotonic() - last > PATIENCE_MS / 1000:
+                raise TimeoutError(f"{len(questions) - count} requests are not answered")
         return answers
