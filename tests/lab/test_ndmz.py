@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.ndmz.counts import without_counts
 from lab.host import Process, wait_until
 from lab.internet import WEB4, WEB6
 from lab.world import World
@@ -39,7 +40,7 @@ def guard(home: Home) -> list[str]:
     """The lines of both tables, in an order of their own."""
     tables = [["nft", "list", "table", family, "zosnet_ndmz"] for family in ("inet", "bridge")]
     listed = [home.node.run(*home.node.inside("ndmz", *t), check=False).stdout for t in tables]
-    return sorted("".join(listed).splitlines())
+    return sorted(without_counts("".join(listed)).splitlines())
 
 
 def repaired(home: Home, process: Process) -> bool:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 import pytest
 
+from agent.ndmz.counts import without_counts
 from lab.host import Process, wait_until
 from lab.internet import internet
 from lab.network import switch
@@ -68,7 +69,8 @@ def state(node: Node) -> list[str]:
         for name, link in space["links"].items():
             if name not in OWN_MAC:
                 link.pop("mac")
-    rules = {space: node.output(*node.inside(space, "nft", "list", "ruleset")) for space in SPACES}
+    listed = {space: node.output(*node.inside(space, "nft", "list", "ruleset")) for space in SPACES}
+    rules = {space: without_counts(text) for space, text in listed.items()}
     lines = json.dumps({**whole, "rules": rules}, indent=1, sort_keys=True)
     return lines.replace("\\n", "\n").splitlines()
 
