@@ -150,6 +150,7 @@ def eight(switch: str) -> dict[str, str | None]:
 
 
 PRIVATE, SHARED, PUBLIC = "RFC1918 IPv4", "100.64/10 IPv4", "public IPv4"
+IPV6 = "global IPv6"
 CGN = Site("cgn", 9, Lan(IPv4Interface("100.64.7.1/24")))
 HOTEL = Site("hotel", 13, Lan(IPv4Interface("10.77.0.1/24"), gateway=False))
 ROW = home("row", 10)
@@ -169,7 +170,7 @@ _ALL = (
         "ipv6-only",
         "IPv6 by RA, no IPv4",
         on_site(rack("v6", 3, ipv4=False)),
-        "global IPv6",
+        IPV6,
         (6,),
     ),
     Layout(
