@@ -1,4 +1,4 @@
-"""A site whose network is tagged: its VLAN is the uplink, and what is not tagged is left alone."""
+"""B9. A site whose network is tagged: its VLAN is the uplink, and what is not tagged is left alone."""
 
 from ipaddress import IPv4Interface
 
