@@ -33,15 +33,16 @@ from runtime.failure import CannotError
 log = logging.getLogger(__name__)
 
 # For what arrives in a probe namespace, before it arrives. A lost solicitation is repeated soon:
-# a switch port may be blocked for its first seconds, and nobody else asks here.
+# a switch port may be blocked for its first seconds, and nobody else asks here. `disable_ipv6` is the
+# last: what is written once IPv6 is on comes too late for the first address, which is then doubted.
 PROBE_SYSCTLS = {
-    "disable_ipv6": "0",
     "accept_ra": "2",
     "dad_transmits": "0",
     "router_solicitation_delay": "0",
     "router_solicitation_interval": "1",
     "router_solicitation_max_interval": "8",
     "use_tempaddr": "0",
+    "disable_ipv6": "0",
 }
 
 

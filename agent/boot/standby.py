@@ -11,7 +11,7 @@ routers tell it, alone in its namespace.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EACH = 40.0  # seconds; a finding holds for a minute
 POLL = 0.1
+_OFF = {"disable_ipv6": "1"}
 
 
 class Standby:
@@ -105,14 +106,13 @@ class Standby:
         """Both families side by side; IPv6 is off again afterwards. The first time IPv6 is told of
         while IPv4 is still asked for: a server may take its time, or have no lease for us.
         """
-        where = f"net/ipv6/conf/{self.name}"
         nic = self._static.get(self.name)
         asking = self._ask() if nic is None else self._ask_gateways(inside, nic.uplink)
         asked = asyncio.create_task(asking)
         try:
-            settings = {f"{where}/{key}": value for key, value in PROBE_SYSCTLS.items()}
-            await set_sysctls(self._spaces, self.space, settings, skip_missing=True)
-            addresses, gateway = await self._routers(inside)
+            await self._set_ipv6(_OFF)  # what the kernel began by itself, when the cable came
+            await self._set_ipv6(PROBE_SYSCTLS)
+            addresses, gateway = await self._routers(inside, asked)
             early = Candidate(name=self.name, addresses6=addresses, gateway6=gateway)
             if early.usable and not (self._told or asked.done()):
                 self._found(self, early)
@@ -121,8 +121,7 @@ class Standby:
         finally:
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
-            off = {f"{where}/disable_ipv6": "1"}
-            await asyncio.shield(set_sysctls(self._spaces, self.space, off, skip_missing=True))
+            await asyncio.shield(self._set_ipv6(_OFF))
         both = tuple(dict.fromkeys((*found.addresses6, *addresses)))
         return replace(found, addresses6=both, gateway6=found.gateway6 or gateway)
 
@@ -153,10 +152,16 @@ class Standby:
             seen = replace(seen, gateway6=IPv6Address(six))
         return seen
 
+    async def _set_ipv6(self, values: Mapping[str, str]) -> None:
+        settings = {f"net/ipv6/conf/{self.name}/{key}": value for key, value in values.items()}
+        await set_sysctls(self._spaces, self.space, settings, skip_missing=True)
+
     async def _routers(
-        self, inside: Netlink
+        self, inside: Netlink, asked: asyncio.Task[Candidate]
     ) -> tuple[tuple[IPv6Interface, ...], IPv6Address | None]:
-        """What router advertisements made, as soon as it is whole."""
+        """What router advertisements made, as soon as it is whole; given up when IPv4 is `asked`
+        for no more, but not too soon.
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + ROUTER_WINDOW
         while True:
@@ -164,6 +169,7 @@ class Standby:
             addresses = tuple(i for i in found if isinstance(i, IPv6Interface))
             routes = [r for r in await inside.routes(6) if r.destination is None]
             gateway = next((r.via for r in routes if isinstance(r.via, IPv6Address)), None)
-            if (addresses and gateway is not None) or loop.time() >= end:
+            silent = asked.done() and loop.time() >= end
+            if (addresses and gateway is not None) or silent:
                 return addresses, gateway
             await asyncio.sleep(POLL)
