@@ -9,7 +9,8 @@ The key is on the disk before anybody uses it: a key that is lost in a power cut
 use would have cost a join token.
 
 When the node gets another key (agent.enrol.turning), what was derived from the first one stays: STATE/node.seed
-has the public half of that, from the first rotation on.
+has the public half of that, from the first rotation on. STATE/node.former has that of the key before:
+certificates that came under its name are this node's until there are others.
 """
 
 import os
@@ -27,7 +28,7 @@ from runtime import files, paths
 from runtime.failure import CannotError, Exit
 
 KEY_FILE = "node.key"
-NEXT, SEED = ".next", "node.seed"
+NEXT, SEED, FORMER = ".next", "node.seed", "node.former"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Identity:
     public: CurvePublic
     secret: CurveSecret
     seed: bytes = b""  # the first public key, when there was another
+    former: bytes = b""  # the public key before this one, when there was one
 
     @property
     def origin(self) -> bytes:
@@ -66,7 +68,8 @@ def load_identity(path: Path | None = None) -> Identity:
     a new key in its place would be another node.
     """
     path = path or paths.STATE / KEY_FILE
-    return _load(path, _read_seed(path.with_name(SEED)), make=True)
+    seed, former = _read_seed(path.with_name(SEED)), _read_former(path.with_name(FORMER))
+    return _load(path, seed, former, make=True)
 
 
 def load_next(
@@ -75,14 +78,17 @@ def load_next(
     """The key that is to take the place of the present one; with `make` there is one afterwards."""
     path = path or paths.STATE / KEY_FILE
     path = path.with_name(path.name + NEXT)
-    return _load(path, present.origin, make=make) if make or path.exists() else None
+    if not make and not path.exists():
+        return None
+    return _load(path, present.origin, bytes(present.public), make=make)
 
 
 def settle_next(present: Identity, path: Path | None = None) -> None:
     """The next key is the node's from now on. Killed at any moment, either is."""
     path = path or paths.STATE / KEY_FILE
-    # first: without it all MACs and ULAs were others
+    # first: without the one all MACs and ULAs were others, without the other the node's certificates
     files.write_atomic(path.with_name(SEED), present.origin)
+    files.write_atomic(path.with_name(FORMER), bytes(present.public))
     try:
         path.with_name(path.name + NEXT).replace(path)
         _sync_directory(path.parent)
@@ -90,7 +96,7 @@ def settle_next(present: Identity, path: Path | None = None) -> None:
         raise _error(path, error.strerror or str(error)) from error
 
 
-def _load(path: Path, seed: bytes, *, make: bool) -> Identity:
+def _load(path: Path, seed: bytes, former: bytes, *, make: bool) -> Identity:
     try:
         try:
             secret = _read(path)
@@ -100,7 +106,7 @@ def _load(path: Path, seed: bytes, *, make: bool) -> Identity:
             secret = _make(path)
     except OSError as error:
         raise _error(path, error.strerror or str(error)) from error
-    return Identity(public=curve_public(secret), secret=secret, seed=seed)
+    return Identity(public=curve_public(secret), secret=secret, seed=seed, former=former)
 
 
 def _read_seed(path: Path) -> bytes:
@@ -118,6 +124,15 @@ def _read_seed(path: Path) -> bytes:
             hint="bring it back from a backup; without it the node gets other MACs and ULAs",
         )
     return seed
+
+
+def _read_former(path: Path) -> bytes:
+    """Nothing when there was none, or the file is damaged: new certificates are on their way then."""
+    try:
+        former = path.read_bytes()
+    except OSError:
+        return b""
+    return former if len(former) == KEY_SIZE else b""
 
 
 def _read(path: Path) -> CurveSecret:

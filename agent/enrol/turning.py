@@ -24,8 +24,10 @@ class OwnKeys:
 
     @property
     def nodes(self) -> tuple[bytes, ...]:
-        """What certificates may call this node."""
-        return tuple(bytes(one.public) for one in (self.present, self.next) if one is not None)
+        """What certificates may call this node: the former key's stay until others have come."""
+        after = bytes(self.next.public) if self.next is not None else b""
+        found = (bytes(self.present.public), after, self.present.former)
+        return tuple(dict.fromkeys(key for key in found if key))
 
     @property
     def awaited(self) -> bytes | None:

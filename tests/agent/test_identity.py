@@ -107,9 +107,12 @@ def test_another_key_changes_nothing_that_was_derived_also_the_second_time(tmp_p
         assert load_next(load_identity(path), path) is None
         assert load_identity(path) == following
         assert following.public != present.public
+        assert following.former == present.public
         assert derived(following) == derived(first)
 
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["node.key", "node.seed"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        *("node.former", "node.key", "node.seed")
+    ]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -119,3 +122,11 @@ def test_a_damaged_seed_is_said_and_not_replaced(tmp_path: Path) -> None:
 
     with pytest.raises(CannotError, match="it has 5 bytes"):
         load_identity(tmp_path / "node.key")
+
+
+def test_a_damaged_former_key_is_nobodys(tmp_path: Path) -> None:
+    """It is of use for a moment only: until the node has other certificates."""
+    load_identity(tmp_path / "node.key")
+    (tmp_path / "node.former").write_bytes(b"short")
+
+    assert load_identity(tmp_path / "node.key").former == b""

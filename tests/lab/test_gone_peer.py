@@ -23,7 +23,7 @@ def test_the_connection_of_a_node_that_vanished_ends(
     controller, n1, n2 = farm
     for agent in (n1, n2):
         agent.start(controller.token())
-        await_that(lambda a=agent: a.farm().get("connection") == "online")
+    await_that(lambda: [a.farm().get("connection") for a in (n1, n2)] == ["online"] * 2)
     assert connections(controller) == 2
     n2.node.pull_cable("eth0")
     seconds = await_that(lambda: connections(controller) == 1, WITHIN)

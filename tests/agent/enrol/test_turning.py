@@ -14,6 +14,8 @@ from agent.enrol.runner import Enrolment
 from agent.enrol.store import FarmFile, Keys, Store
 from agent.enrol.turning import OwnKeys
 from agent.identity import Identity, load_identity, load_next, settle_next
+from agent.overlay.belief import Belief
+from agent.overlay.kept import Kept
 from netns.spaces import Spaces
 from protocol.joinstring import JoinString, render_join_string
 from protocol.keys import CurveSecret
@@ -35,10 +37,25 @@ def network(controller: Controller) -> str:
     return controller.network(name, ipv4="10.9.0.0/16")
 
 
+class Looking(Overlay):
+    """It looks at whom it believes whenever its keys change: the real one may at any moment."""
+
+    def know_as(self, nodes: tuple[bytes, ...]) -> None:
+        super().know_as(nodes)
+        for belief in self.beliefs.values():
+            belief.members(None)  # raises when nobody would believe us
+
+    def start_anew(self, kept: dict[str, Kept]) -> None:
+        """From the disk, as after a reboot."""
+        for network, one in kept.items():
+            wireguard = bytes(self.keys.of(network).public)
+            self.beliefs[network] = Belief(self.node, wireguard, one, also=self.also)
+
+
 @dataclass
 class Node:
     enrolment: Enrolment
-    overlay: Overlay
+    overlay: Looking
 
     @property
     def settled(self) -> bool:
@@ -50,12 +67,15 @@ class Node:
 
 
 @asynccontextmanager
-async def node(directory: Path, text: str = "") -> AsyncIterator[Node]:
+async def node(
+    directory: Path, text: str = "", kept: dict[str, Kept] | None = None
+) -> AsyncIterator[Node]:
     """The node as networkd starts it, from what is on the disk; ended without a word."""
     path = directory / "node.key"
     own = OwnKeys(load_identity(path), path)
     keys, store = Keys(directory / "networks"), Store(directory)
-    overlay = Overlay(own.nodes[0], keys, also=own.nodes[1:])
+    overlay = Looking(own.nodes[0], keys, also=own.nodes[1:])
+    overlay.start_anew(kept or {})
     spaces = Spaces()
     enrolment = Enrolment(
         spaces, own, keys, sink=overlay, elapsed=lambda: 1.0, link="lo", store=store
@@ -91,13 +111,17 @@ def lets_in(join: JoinString, secret: CurveSecret) -> bool:
     return isinstance(reply, Welcome)
 
 
-def enrolled(controller: Controller, network: str, directory: Path) -> JoinString:
-    """A node that is a member, and was stopped."""
+def enrolled(
+    controller: Controller, network: str, directory: Path, kept: dict[str, Kept] | None = None
+) -> JoinString:
+    """A node that is a member, and was stopped; what it knew of its networks goes into `kept`."""
     join = controller.token(network)
 
     async def story() -> None:
         async with node(directory, render_join_string(join)) as one:
             await until(lambda: network in one.overlay.beliefs)
+            if kept is not None:
+                kept.update({name: one.kept for name, one in one.overlay.beliefs.items()})
 
     asyncio.run(story())
     return join
@@ -181,7 +205,8 @@ def test_killed_at_any_step_the_next_start_ends_it(
     tmp_path: Path,
     step: Callable[[JoinString, Path], None],
 ) -> None:
-    join = enrolled(controller, network, tmp_path)
+    kept: dict[str, Kept] = {}
+    join = enrolled(controller, network, tmp_path, kept)
     old = own(tmp_path)[0]
     before = shown(controller, network)
     following = load_next(old, tmp_path / "node.key", make=True)
@@ -189,9 +214,9 @@ def test_killed_at_any_step_the_next_start_ends_it(
     step(join, tmp_path)
 
     async def story() -> None:
-        async with node(tmp_path) as one:
+        async with node(tmp_path, kept=kept) as one:
+            one.overlay.beliefs[network].members(None)
             await until(lambda: one.settled)
-            await until(lambda: network in one.overlay.beliefs)
             await until(
                 lambda: one.overlay.beliefs[network].membership.node == bytes(following.public)
             )
