@@ -7,7 +7,8 @@ why(facts, "n3")    # one thing: uplink, ndmz, a network, a resource, a peer
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from agent.boot.status import BootStatus, Step
 from agent.dhcp.status import KeeperStatus
@@ -21,8 +22,7 @@ from runtime.failure import with_hint
 SOME_NAMES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """`now`: seconds since the node's boot instant."""
 
     boot: BootStatus | None

@@ -16,10 +16,11 @@ certificates that came under its name are this node's until there are others.
 import os
 import stat
 import tempfile
-from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import IPv6Network
 from pathlib import Path
+
+from msgspec import Struct
 
 from netns.mac import stable_mac
 from protocol.ids import first_address_try
@@ -31,8 +32,7 @@ KEY_FILE = "node.key"
 NEXT, SEED, FORMER = ".next", "node.seed", "node.former"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     public: CurvePublic
     secret: CurveSecret
     seed: bytes = b""  # the first public key, when there was another

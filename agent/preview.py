@@ -4,8 +4,10 @@ for change in await preview(load(), boot_status.load()): …
 """
 
 import os
-from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.boot import recover
 from agent.boot.status import BootStatus
@@ -26,8 +28,7 @@ from runtime.failure import CannotError, with_hint
 NOTHING = View(links={}, addresses=(), routes=(), generation=0, sysctls={})
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     where: str  # uplink or ndmz
     said: str
 

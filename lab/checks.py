@@ -8,9 +8,10 @@ where it should be: silence alone would prove nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_interface
+
+from msgspec import Struct
 
 from lab.farm import Farm, NeighbourPlan
 from lab.internet import WEB4, WEB6
@@ -22,15 +23,13 @@ KINDS = ("icmp", "tcp", "udp")
 Views = Mapping[str, NodeView]
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     name: str
     ok: bool
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """One way of a pair of nodes over the overlay."""
 
     source: str

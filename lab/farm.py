@@ -16,8 +16,10 @@ What stands here is data; `build_farm` makes all of it at once, in well under a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lab import internet, router
 from lab.host import run_together
@@ -30,8 +32,7 @@ from lab.world import World
 CONTROLLER = "ctl"
 
 
-@dataclass(frozen=True, slots=True)
-class NodePlan:
+class NodePlan(Struct, frozen=True):
     """A node, and for each of its cards the switch that its cable goes to (None: no cable)."""
 
     name: str
@@ -40,8 +41,7 @@ class NodePlan:
     config: str = ""  # more lines of its agent.yaml
 
 
-@dataclass(frozen=True, slots=True)
-class NeighbourPlan:
+class NeighbourPlan(Struct, frozen=True):
     """Somebody else's machine on a site's LAN, with fixed addresses; it answers on ports 7 and 80."""
 
     name: str
@@ -49,8 +49,7 @@ class NeighbourPlan:
     addresses: tuple[IPv4Interface | IPv6Interface, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     sites: tuple[Site, ...]
     nodes: tuple[NodePlan, ...]
     neighbours: tuple[NeighbourPlan, ...] = ()
@@ -62,7 +61,7 @@ class Plan:
     def with_lan(self, site: str, **changes: object) -> "Plan":
         """The same, but for the named site's Lan: `FARM.with_lan("b", check_address=True)`."""
         sites = tuple(
-            replace(s, lan=replace(s.lan, **changes))  # type: ignore[arg-type]  # checked by Lan
+            replace(s, lan=replace(s.lan, **changes))  # checked by Lan
             if s.name == site
             else s
             for s in self.sites
@@ -117,8 +116,7 @@ FARM = Plan(
 AGENT_CONFIG = "nics:\n  kinds: [veth]\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Farm:
+class Farm(Struct, frozen=True):
     world: World
     plan: Plan
     inet: Node

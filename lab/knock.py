@@ -7,16 +7,16 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from lab import ask
 from lab.host import PYTHON, CommandError, last_words
 from lab.node import Node
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     verdict: str  # answer, refused, silent
     detail: str = ""
 
@@ -28,8 +28,7 @@ class Answer:
         return f"{self.verdict} {self.detail}".strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """Targets to be asked from `node`, in one of its named namespaces if any."""
 
     node: Node

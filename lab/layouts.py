@@ -11,9 +11,11 @@ cable or a public prefix in common, so that they can also stand side by side.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lab.farm import FARM, SITE_A, NeighbourPlan, NodePlan, Plan
 from lab.router import RESOLVER4, Lan, Site
@@ -21,8 +23,7 @@ from lab.router import RESOLVER4, Lan, Site
 Late = Literal["", "server", "cable"]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """`uplink`, `address_class` and `families` hold for every node of the site once it is up, and
     `carrier`: the NIC of ndmz alone, if it has one.
     """

@@ -7,8 +7,9 @@ install_agent(node); node.start_programs()
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from lab.host import CommandError, Process, last_words, wait_until
 from lab.internet import CONTROLLER4, CONTROLLER6
@@ -22,8 +23,7 @@ SOCKET = "/run/zosnet/controller/admin.sock"
 JOIN_FILE = "/etc/zosnet/join"
 
 
-@dataclass(frozen=True, slots=True)
-class Overlay:
+class Overlay(Struct, frozen=True):
     """The network that the farm's nodes join."""
 
     name: str = "home"

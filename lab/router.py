@@ -6,8 +6,9 @@
 `router_script` and `serve_lan` are the same in two steps, for a farm that sets many up at once.
 """
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+
+from msgspec import Struct
 
 from lab.host import Process, wait_until
 from lab.node import Node
@@ -19,8 +20,7 @@ RESOLVER4 = IPv4Address("203.0.113.53")
 LINK_LOCAL = "fe80::1"  # of each router on its LAN; none at all would mean no neighbour discovery
 
 
-@dataclass(frozen=True, slots=True)
-class Lan:
+class Lan(Struct, frozen=True):
     """A LAN as its router sees it: its own addresses there, and what it tells the others."""
 
     interface4: IPv4Interface | None = None
@@ -37,8 +37,7 @@ class Lan:
     ra_lifetime: int = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """A LAN behind a router that is cable number `number` of the pretend Internet."""
 
     name: str

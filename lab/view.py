@@ -7,11 +7,11 @@ internet.json is the boot's, ndmz.json and networkd.json are networkd's. A file 
 yet leaves its part empty. Nothing is run on the node, so looking often costs it nothing.
 """
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct, field
 
 from runtime import files
 
@@ -92,8 +92,7 @@ class Daemon(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NodeView:
+class NodeView(Struct, frozen=True):
     name: str
     layout: str
     boot: Boot = field(default_factory=Boot)

@@ -5,14 +5,14 @@ it is a port of a bridge (a switch), or lies there unplugged. So a node can lose
 taking anything of its neighbours with it. Pure.
 """
 
-from dataclasses import dataclass
 from hashlib import blake2b
+
+from msgspec import Struct
 
 NAME_SIZE = 15  # what the kernel allows
 
 
-@dataclass(frozen=True, slots=True)
-class Nic:
+class Nic(Struct, frozen=True):
     """Network card `name` of `node`; without a `switch` no cable is in it. The MAC stays its own
     over power cuts: with a new one a router's ARP entry swallows everything for a while.
     """

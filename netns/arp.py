@@ -4,9 +4,10 @@ Bytes are the ARP packet without its Ethernet header, as an `ETH_P_ARP` packet s
 """
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address
+
+from msgspec import Struct
 
 ETHERTYPE = 0x0806
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -22,8 +23,7 @@ class Operation(IntEnum):
     REPLY = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Arp:
+class Arp(Struct, frozen=True):
     operation: Operation
     sender_mac: str
     sender: IPv4Address

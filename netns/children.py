@@ -17,8 +17,9 @@ import shutil
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from netns.spaces import Spaces
 from runtime import paths
@@ -44,8 +45,7 @@ pick() { shift 19; start=$1; }
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
+class _Identity(Struct, frozen=True):
     pid: int
     start: int  # clock ticks since boot
 

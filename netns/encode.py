@@ -6,10 +6,11 @@ rtnetlink.h and neighbour.h.
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum, IntFlag
 from ipaddress import IPv4Interface
 from typing import Any
+
+from msgspec import Struct, field
 
 from netns.values import (
     GROUP,
@@ -56,8 +57,7 @@ class Flag(IntFlag):
     CREATE = 0x400
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     noun: Noun
     fields: dict[str, int] = field(default_factory=dict)
     attributes: Sequence[Attribute] = ()

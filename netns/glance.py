@@ -13,8 +13,9 @@ a fifth of what `netlink` takes. Changes nothing.
 import os
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from netns import decode
 from netns.encode import MAIN_TABLE
@@ -101,15 +102,13 @@ class Glances:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Ask:
+class _Ask(Struct, frozen=True):
     links: bytes
     sysctls: Mapping[str, str]  # key: path
     rules: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
+class _Raw(Struct, frozen=True):
     """Payloads without their headers. Those of different tables are never the same bytes."""
 
     links: list[bytes]

@@ -16,9 +16,10 @@ import errno
 import logging
 import socket
 import struct
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Literal
+
+from msgspec import Struct
 
 from netns import decode
 from netns.spaces import HOST, Spaces
@@ -38,15 +39,13 @@ class Group(IntFlag):
     ALL = LINK | NEIGHBOUR | ADDRESS | ROUTE
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Struct, frozen=True):
     kind: Kind
     link: int | None  # None: a route that names no link
     gone: bool = False  # deleted, not made or changed
 
 
-@dataclass(frozen=True, slots=True)
-class Resync:
+class Resync(Struct, frozen=True):
     """Events were lost: look at everything again."""
 
 

@@ -24,9 +24,10 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+
+from msgspec import Struct
 
 from runtime import files, paths
 from runtime.failure import CannotError, Exit
@@ -59,8 +60,7 @@ class ForeignError(CannotError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
+class _Mark(Struct, frozen=True):
     role: str
     inode: int
     cookie: int  # 0: the kernel is older than 5.14 and has none

@@ -4,7 +4,6 @@ MACs are lower-case text with colons, addresses are `ipaddress` objects, links a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from ipaddress import (
     IPv4Address,
@@ -14,6 +13,8 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
+
+from msgspec import Struct
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
@@ -69,8 +70,7 @@ class NeighbourState(IntFlag):
     PERMANENT = 0x80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(Struct, frozen=True, kw_only=True):
     index: int
     name: str
     kind: str | None  # "veth", "bridge", …; None: a device without a kind: physical, or lo
@@ -109,8 +109,7 @@ class Link:
         return self.kind is None and not self.loopback
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(Struct, frozen=True, kw_only=True):
     link: int
     interface: IPInterface
     scope: int  # a Scope, mostly
@@ -131,8 +130,7 @@ class Address:
         return not (self.tentative or self.dad_failed or self.optimistic)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Struct, frozen=True, kw_only=True):
     destination: IPNetwork | None  # None: default
     family: int  # 4 or 6
     via: IPAddress | None
@@ -141,8 +139,7 @@ class Route:
     protocol: int  # a Protocol, mostly
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
+class Neighbour(Struct, frozen=True, kw_only=True):
     link: int
     address: IPAddress
     mac: str  # "" while it is not known
@@ -155,8 +152,7 @@ class Neighbour:
         return bool(self.mac) and not self.state & bad
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(Struct, frozen=True, kw_only=True):
     """All that a namespace has, at one moment."""
 
     links: Mapping[str, Link]  # by name

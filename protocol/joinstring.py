@@ -8,8 +8,9 @@ in front, so that a paste that lost its end is told from one that was damaged.
 """
 
 import base64
-from dataclasses import dataclass
 from hashlib import blake2b
+
+from msgspec import Struct
 
 from protocol.keys import KEY_SIZE, CurvePublic, CurveSecret, VerifyKey
 from runtime.failure import CannotError, Exit
@@ -28,8 +29,7 @@ class JoinStringError(CannotError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class JoinString:
+class JoinString(Struct, frozen=True):
     """`controllers`: (endpoint `tcp://host:port`, CURVE key), at most four. With NO_TOKEN it
     holds no secret, and lets in only whom the controller knows.
     """

@@ -7,10 +7,10 @@ and which.
 import os
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from ipaddress import IPv6Network
 
 import pytest
+from msgspec.structs import replace
 
 from agent.dhcp.datagram import unwrap
 from agent.dhcp.options import BadMessageError

@@ -19,10 +19,11 @@ import re
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from runtime.failure import CannotError, Exit
 from zinit.units import check_name
@@ -69,8 +70,7 @@ class State(StrEnum):
     FAILURE = "Failure"
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """A service; `pid` is 0 without a process, `detail` says how it ended: "Exited(Pid(7), 1)"."""
 
     name: str

@@ -11,9 +11,10 @@ import re
 import shlex
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from runtime.failure import CannotError, Exit
 
@@ -39,8 +40,7 @@ class Log(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(Struct, frozen=True):
     """A service. `exec` and `test` are argument vectors, their programs absolute paths.
 
     `test` is readiness only: asked each 2 s until it succeeds once. A oneshot that fails is never

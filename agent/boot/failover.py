@@ -13,9 +13,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from agent.boot import commit, recover, status, supervise
 from agent.boot.facts import nics_status, uplink_status

@@ -13,7 +13,7 @@ of the boot is home: the node goes back there, and nowhere else, when it has bee
 break for 300 s. A healthy uplink is never left for one that merely ranks higher.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 DEAD_AFTER = 30.0  # seconds
 BACK_AFTER = 300.0
@@ -22,14 +22,12 @@ SETTLED = 5.0  # alive without a break for so long ends a death
 RETRY = 10.0  # after a move that failed
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     nic: str
     reason: str
 
 
-@dataclass(slots=True)
-class _Standby:
+class _Standby(Struct):
     since: float  # ready without a break
     seen: float  # by the last probe
 

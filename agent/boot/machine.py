@@ -17,8 +17,10 @@ It knows nothing of recovery, of namespaces and of `zos`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from agent.boot.uplink import AddressClass, Candidate, Choice, Ranked, choose
 
@@ -32,8 +34,7 @@ ROUTER_WINDOW = 4.0  # radvd answers no sooner than 3 s after its last advertise
 SETTLE = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preferences:
+class Preferences(Struct, frozen=True, kw_only=True):
     pin: str | None = None
     grace: float = 2.0
     carrier_window: float = 6.0
@@ -43,30 +44,26 @@ class Preferences:
 
 
 # What the caller must do.
-@dataclass(frozen=True, slots=True)
-class Solicit:
+class Solicit(Struct, frozen=True):
     """Begin DHCP on this NIC, or ask its static gateways, anew if it is under way."""
 
     nic: str
 
 
-@dataclass(frozen=True, slots=True)
-class Quit:
+class Quit(Struct, frozen=True):
     """End DHCP on this NIC: its carrier is gone."""
 
     nic: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(Struct, frozen=True):
     """Nothing usable; the next round begins at `until`."""
 
     choice: Choice
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     choice: Choice
 
 
@@ -74,28 +71,24 @@ Action = Solicit | Quit | Rest | Commit
 
 
 # Where the boot is.
-@dataclass(frozen=True, slots=True)
-class Probing:
+class Probing(Struct, frozen=True):
     """`first`: when the first NIC of this round became usable."""
 
     first: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resting:
+class Resting(Struct, frozen=True):
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True):
     choice: Choice
 
 
 State = Probing | Resting | Committed
 
 
-@dataclass(slots=True)
-class _Nic:
+class _Nic(Struct):
     """What is known of one NIC; `candidate` is the part that the choice sees."""
 
     candidate: Candidate

@@ -7,7 +7,9 @@ Pure: probes nothing. A NIC that was not probed since power-on is ranked as unus
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.boot.facts import candidate
 from agent.boot.nics import LAYERS, why_never, why_not_named
@@ -17,8 +19,7 @@ from agent.config import Nics
 from netns.values import Link
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True):
     choice: Choice
     left_out: tuple[tuple[str, str], ...]  # link and why it is no candidate
 

@@ -11,7 +11,8 @@ everything goes back to how it was: links come home, the probe namespaces and a 
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.boot.nics import LAYERS, why_not
 from agent.boot.status import BootStatus
@@ -32,8 +33,7 @@ PREFIX = "znp-"
 MOVED_KINDS = (None, "veth", "vlan")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     bridge: Link | None  # zos, ours
     uplinks: tuple[Link, ...]  # its ports that are NICs
     others: tuple[Link, ...]  # its other ports
@@ -41,13 +41,11 @@ class Found:
     spaces: tuple[str, ...]  # our probe namespaces
 
 
-@dataclass(frozen=True, slots=True)
-class Adopt:
+class Adopt(Struct, frozen=True):
     port: Link
 
 
-@dataclass(frozen=True, slots=True)
-class StartOver:
+class StartOver(Struct, frozen=True):
     pass
 
 

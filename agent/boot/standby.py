@@ -12,8 +12,9 @@ routers tell it, alone in its namespace.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from msgspec.structs import replace
 
 from agent.boot.machine import ROUTER_WINDOW
 from agent.boot.probe import PROBE_SYSCTLS, is_global6, static6, why_silent

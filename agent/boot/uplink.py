@@ -16,7 +16,6 @@ prefixes to be private, which a site may well route.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from ipaddress import (
     IPv4Address,
@@ -26,6 +25,9 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 PRIVATE4 = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 SHARED4 = IPv4Network("100.64.0.0/10")
@@ -58,8 +60,7 @@ _SPOKEN = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """What the probe of one NIC has found.
 
     `quiet4` and `quiet6` say why a family has nothing, in the words of its probe.
@@ -100,8 +101,7 @@ class Candidate:
         return self.families > 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(Struct, frozen=True):
     """One NIC's place. `address_class`, `address` and `gateway` are None when it is unusable."""
 
     name: str
@@ -120,8 +120,7 @@ class Ranked:
         return f"{origin}{self.address_class} {self.address} by {self.gateway}"
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     uplink: Ranked | None
     ranking: tuple[Ranked, ...]
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 unless something fails: warnings, and what could not be looked at, are no failures."""
-    from dataclasses import asdict
+    from msgspec.structs import asdict
 
     from agent.doctor.examination import examine
 

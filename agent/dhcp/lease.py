@@ -4,22 +4,21 @@ A `Lease` counts its time from `acquired`, seconds of CLOCK_BOOTTIME: it goes on
 sleeps and never jumps. It means nothing after a reboot; `agent.dhcp.store` sees to that.
 """
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from msgspec import Struct
 
 FOREVER = 0xFFFFFFFF  # seconds; how a server says "infinite" (RFC 2132, 9.2) and the kernel too
 
 
-@dataclass(frozen=True, slots=True)
-class StaticRoute:
+class StaticRoute(Struct, frozen=True):
     """A route beside the default one (option 121, taken only when configured)."""
 
     destination: IPv4Network
     via: IPv4Address | None  # None: on the link itself
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class Lease(Struct, frozen=True, kw_only=True):
     address: IPv4Interface
     routers: tuple[IPv4Address, ...]
     server: IPv4Address

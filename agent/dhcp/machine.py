@@ -13,8 +13,10 @@ expires, is refused, is found in conflict or is replaced: only `Drop` takes an a
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.dhcp.lease import Lease, client_id, hardware_address
 from agent.dhcp.wire import UNSPECIFIED, Grant, MessageType, Nak, Query, Reply
@@ -34,21 +36,18 @@ BROADCAST_AFTER = 7  # tries; some servers or access points cannot unicast to us
 
 
 # What the caller must do.
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     query: Query
     to: IPv4Address | None  # None: broadcast, before there is an address to send from
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """Have this lease's address, instead of the one before if that differs."""
 
     lease: Lease
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(Struct, frozen=True):
     """The address may not be used any more."""
 
     lease: Lease
@@ -59,15 +58,13 @@ Action = Send | Use | Drop
 
 
 # Where we are, and until when (`wake_at`) if nothing comes. `held` is a lease that is still good while we look for its successor.
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """INIT, for a while: after a DECLINE, or between a server's refusals."""
 
     wake_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Selecting:
+class Selecting(Struct, frozen=True):
     began: float
     tries: int
     wake_at: float
@@ -77,8 +74,7 @@ class Selecting:
     take_at: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Requesting:
+class Requesting(Struct, frozen=True):
     began: float
     tries: int
     wake_at: float
@@ -86,8 +82,7 @@ class Requesting:
     held: Lease | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rebooting:
+class Rebooting(Struct, frozen=True):
     """INIT-REBOOT: asking whether a lease from before is still ours."""
 
     began: float
@@ -96,21 +91,18 @@ class Rebooting:
     lease: Lease
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     lease: Lease
     wake_at: float  # a little before T1
 
 
-@dataclass(frozen=True, slots=True)
-class Renewing:
+class Renewing(Struct, frozen=True):
     began: float
     lease: Lease
     wake_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Rebinding:
+class Rebinding(Struct, frozen=True):
     began: float
     lease: Lease
     wake_at: float

@@ -12,9 +12,10 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
+
+from msgspec import Struct
 
 from agent.dhcp.lease import Lease
 from agent.dhcp.machine import Bound, Drop, Machine, Requesting, Selecting, Send, Use, Waiting
@@ -142,8 +143,7 @@ class Client:
             log.debug("message refused", extra={"reason": error})
 
 
-@dataclass(frozen=True, slots=True)
-class NoLease:
+class NoLease(Struct, frozen=True):
     """Why there is none, in words that stand behind `eth0: `."""
 
     reason: str

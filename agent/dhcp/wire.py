@@ -10,9 +10,11 @@ useless extra (a gateway outside the subnet, an MTU of 68) is left out of it, an
 
 import re
 import struct
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.dhcp.lease import StaticRoute
 from agent.dhcp.options import (
@@ -92,8 +94,7 @@ WANTED = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """What a client sends."""
 
     type: MessageType
@@ -109,14 +110,12 @@ class Query:
     avoid: tuple[IPv4Network, ...] = ()  # this node's own: neither address nor gateway may be there
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nak:
+class Nak(Struct, frozen=True, kw_only=True):
     server: IPv4Address
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class Grant(Struct, frozen=True, kw_only=True):
     """An OFFER or an ACK."""
 
     type: MessageType

@@ -3,15 +3,15 @@
 Times count from `acquired`, seconds of CLOCK_BOOTTIME as those of leases do.
 """
 
-from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import IPv6Network
+
+from msgspec import Struct
 
 DUID_UUID = b"\0\x04"  # RFC 6355
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delegation:
+class Delegation(Struct, frozen=True, kw_only=True):
     prefix: IPv6Network
     server: bytes  # its DUID
     preferred_s: int

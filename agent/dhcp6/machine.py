@@ -13,8 +13,10 @@ is used: the one in hand, else the largest.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from ipaddress import IPv6Network
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.dhcp6.delegation import Delegation
 from agent.dhcp6.state import (
@@ -42,8 +44,7 @@ CNF_MAX_RD = 10.0
 LONGEST_REST = 600.0  # after a server that advertises what it then refuses
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """First and largest time between repeats, in seconds (RFC 8415, 7.6)."""
 
     first: float

@@ -4,30 +4,28 @@
 """
 
 import math
-from dataclasses import dataclass
 from ipaddress import IPv6Network
+
+from msgspec import Struct
 
 from agent.dhcp6.delegation import Delegation
 from agent.dhcp6.wire import Answer, Query
 
 
 # What the caller must do.
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """To all servers on the link: we never ask one by its address, whatever it says."""
 
     query: Query
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """This prefix, instead of the one before if that differs."""
 
     delegation: Delegation
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(Struct, frozen=True):
     delegation: Delegation
     reason: str
 
@@ -36,14 +34,12 @@ Action = Send | Use | Drop
 
 
 # Where we are.
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     wake_at: float
     hint: IPv6Network | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Soliciting:
+class Soliciting(Struct, frozen=True):
     began: float
     wake_at: float
     rest: float
@@ -53,8 +49,7 @@ class Soliciting:
     best: Answer | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Requesting:
+class Requesting(Struct, frozen=True):
     began: float
     tries: int
     wake_at: float
@@ -64,30 +59,26 @@ class Requesting:
     held: Delegation | None
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     held: Delegation
     wake_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Renewing:
+class Renewing(Struct, frozen=True):
     began: float
     wake_at: float
     rest: float
     held: Delegation
 
 
-@dataclass(frozen=True, slots=True)
-class Rebinding:
+class Rebinding(Struct, frozen=True):
     began: float
     wake_at: float
     rest: float
     held: Delegation
 
 
-@dataclass(frozen=True, slots=True)
-class Confirming:
+class Confirming(Struct, frozen=True):
     """After a restart: is what we had still ours (RFC 8415, 18.2.12)? Asked by REBIND."""
 
     began: float
@@ -96,8 +87,7 @@ class Confirming:
     held: Delegation
 
 
-@dataclass(frozen=True, slots=True)
-class Releasing:
+class Releasing(Struct, frozen=True):
     began: float
     tries: int
     wake_at: float
@@ -105,8 +95,7 @@ class Releasing:
     given: Delegation
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Struct, frozen=True):
     wake_at: float = math.inf
 
 

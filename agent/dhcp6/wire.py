@@ -10,9 +10,10 @@ message is refused for the first of them.
 
 import struct
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv6Network
+
+from msgspec import Struct
 
 from agent.dhcp.options import BadMessageError, StrayMessageError
 
@@ -65,8 +66,7 @@ class Status(IntEnum):
     NO_PREFIX = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """What a client sends; `prefix` is the one that it has, or had."""
 
     type: MessageType
@@ -77,8 +77,7 @@ class Query:
     elapsed_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True):
     """`valid_s` 0: it is taken back."""
 
     prefix: IPv6Network
@@ -86,8 +85,7 @@ class Offer:
     valid_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """An ADVERTISE or a REPLY. T1 and T2 are as the server said; 0: as we like."""
 
     type: MessageType

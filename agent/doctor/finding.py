@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from runtime.failure import CannotError, Exit
 
@@ -18,8 +19,7 @@ class Verdict(StrEnum):
     UNKNOWN = "?"  # it could not be looked at
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     about: str
     verdict: Verdict
     said: str

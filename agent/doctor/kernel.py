@@ -12,8 +12,9 @@ import socket
 import struct
 import subprocess
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Interface, IPv6Network
+
+from msgspec import Struct
 
 from agent.doctor.finding import Finding, ok, refused, unknown
 from agent.ndmz.guard import Guard, Port, render
@@ -33,16 +34,14 @@ _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x1, 0x1000
 _FLOWS = "net/netfilter/nf_conntrack_max"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """The throw-away namespace, as HOST of `spaces`."""
 
     spaces: Spaces
     netlink: Netlink
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """`attempt` returns what to say of it, or raises CannotError or OSError."""
 
     about: str

@@ -6,9 +6,10 @@ findings = await examine(config)
 import os
 import re
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from agent.boot import status as boot_status
 from agent.boot.nics import why_never
@@ -32,8 +33,7 @@ LINKS = (BRIDGE, *HOST_ENDS, FAR)  # what zosnet makes on the host
 _SPACES = re.compile(rf"{SPACE}|{PREFIX}\d+|n-[0-9a-f]{{12}}")
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     spaces: Spaces
     netlink: Netlink
     config: AgentConfig

@@ -1,6 +1,6 @@
 """The values around the admission machine: what it is told of, and what it wants done. Pure."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from protocol.keys import CurvePublic, CurveSecret
 from protocol.messages import (
@@ -16,14 +16,12 @@ from protocol.messages import (
 from protocol.signed import Signed
 
 
-@dataclass(frozen=True, slots=True)
-class Controller:
+class Controller(Struct, frozen=True):
     endpoint: str  # tcp://host:port
     key: CurvePublic
 
 
-@dataclass(frozen=True, slots=True)
-class Me:
+class Me(Struct, frozen=True):
     """What a node says of itself to every controller."""
 
     node: CurvePublic
@@ -48,8 +46,7 @@ class Me:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Presence:
+class Presence(Struct, frozen=True):
     """What a node offers to one network."""
 
     wireguard: bytes
@@ -58,8 +55,7 @@ class Presence:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Struct, frozen=True):
     """What is verified and stored of a network; all zero: nothing. `closed`: it was deleted."""
 
     serial: int = 0
@@ -69,90 +65,86 @@ class Holding:
     closed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """What a person should know, as an error would say it."""
 
     message: str
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Struct, frozen=True):
     """A new socket, in place of any other; `token` None: with the node's own key, `next`: with the
     key that is to be its own.
     """
 
     controller: Controller
-    token: CurveSecret | None = field(repr=False)
+    token: CurveSecret | None
     next: bool = False
 
+    def __repr__(self) -> str:  # without the secret
+        return f"Open({self.controller}, next={self.next})"
 
-@dataclass(frozen=True, slots=True)
-class Close:
+
+class Close(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     message: TokenRequest | NodeRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(Struct, frozen=True):
     """`token` has done what it could: forget it."""
 
-    token: CurveSecret = field(repr=False)
+    token: CurveSecret
+
+    def __repr__(self) -> str:  # without the secret
+        return "Admitted()"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRefused:
+class TokenRefused(Struct, frozen=True):
     """The controller will not take `token`, now or ever."""
 
-    token: CurveSecret = field(repr=False)
+    token: CurveSecret
     problem: Problem
 
+    def __repr__(self) -> str:  # without the secret
+        return f"TokenRefused({self.problem})"
 
-@dataclass(frozen=True, slots=True)
-class Welcomed:
+
+class Welcomed(Struct, frozen=True):
     """Let in with the own key. The keyset is as yet unverified."""
 
     welcome: Welcome
 
 
-@dataclass(frozen=True, slots=True)
-class TakeKeys:
+class TakeKeys(Struct, frozen=True):
     """A keyset was pushed; as yet unverified. Answer with `holds` when it is stored."""
 
     keyset: Signed
 
 
-@dataclass(frozen=True, slots=True)
-class Turned:
+class Turned(Struct, frozen=True):
     """The controller has let us in with the next key: the present one is worth nothing there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepare:
+class Prepare(Struct, frozen=True):
     """`network` wants to be joined: call `present` when its WireGuard key is on the disk."""
 
     network: str
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(Struct, frozen=True):
     """For the overlay; answer with `hold` when it is stored."""
 
     message: Joined | Rows
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(Struct, frozen=True):
     network: str
 
 
-@dataclass(frozen=True, slots=True)
-class LearnTime:
+class LearnTime(Struct, frozen=True):
     time_ms: int
 
 

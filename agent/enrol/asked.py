@@ -1,6 +1,6 @@
 """Requests that were asked and not answered yet. Pure."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from protocol.messages import Admit, FetchRows, Hello, Join, Leave, Refresh, Rotate
 
@@ -11,8 +11,7 @@ Request = Admit | Hello | Join | Refresh | Leave | FetchRows | Rotate
 NetworkRequest = Join | Refresh | Leave | FetchRows
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     request: Request
     again_at: float
 

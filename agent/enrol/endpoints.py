@@ -9,7 +9,8 @@ it has a default route and an address that goes with it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.boot.uplink import AddressClass, classify
 from agent.enrol.actions import Presence
@@ -20,8 +21,7 @@ MAX_ENDPOINTS = 8
 PORT_FIRST, PORT_COUNT = 51820, 1024  # no masquerade of ours maps to these
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     public: tuple[IPAddress, ...] = ()
     families: frozenset[int] = frozenset()
     on_link: tuple[IPNetwork, ...] = ()

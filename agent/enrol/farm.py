@@ -10,9 +10,9 @@ stands for its deadline.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from agent.enrol.actions import (
     Action,

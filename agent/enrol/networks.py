@@ -5,7 +5,8 @@ is no longer of interest is given up, so that about one network one thing is ask
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agent.enrol.actions import (
     Action,

@@ -1,34 +1,35 @@
 """Where the connection to a farm is: each phase with what exists in it. Pure."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from agent.enrol.approach import Key, Own
 from protocol.keys import CurveSecret
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(Struct, frozen=True):
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Connecting:
-    key: Key = field(repr=False)
+class Connecting(Struct, frozen=True):
+    key: Key
     until: float
 
-
-@dataclass(frozen=True, slots=True)
-class Admitting:
-    token: CurveSecret = field(repr=False)
+    def __repr__(self) -> str:  # without the secret
+        return f"Connecting(until={self.until})"
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
+class Admitting(Struct, frozen=True):
+    token: CurveSecret
+
+    def __repr__(self) -> str:  # without the secret
+        return "Admitting()"
+
+
+class Greeting(Struct, frozen=True):
     own: Own | None = None  # the key that was let in
 
 
-@dataclass(frozen=True, slots=True)
-class Online:
+class Online(Struct, frozen=True):
     since: float
     own: Own | None = None
 

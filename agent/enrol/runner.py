@@ -12,10 +12,10 @@ import random
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import NoReturn
 
 import zmq
+from msgspec.structs import replace
 
 from agent.enrol.actions import Controller, Me, Presence
 from agent.enrol.endpoints import Surroundings, observe

@@ -1,7 +1,8 @@
 """What enrolment hands over, and to whom: the overlay is one of these. Types only."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from agent.enrol.actions import Holding
 from agent.enrol.endpoints import Surroundings
@@ -10,16 +11,14 @@ from protocol.messages import Joined, Rows
 from protocol.signed import Signed
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Struct, frozen=True):
     """In whom a network's members are believed: a keyset that `root` signed."""
 
     root: VerifyKey
     keyset: Signed
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """The rows above `revision`, after the key `after` of a transfer in pieces."""
 
     revision: int

@@ -1,7 +1,9 @@
 """How each network stands with us, and what to ask the controller about it next. Pure."""
 
-from dataclasses import dataclass, replace
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.enrol.actions import Holding, Presence
 from protocol.messages import Join, Leave, Refresh, RequestId
@@ -17,8 +19,7 @@ class Standing(Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(Struct, frozen=True):
     """One network. `next_at`: when to refresh, or to ask again; None: an answer is awaited."""
 
     standing: Standing

@@ -1,9 +1,9 @@
 """What a farm needs of the node around it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import zmq
+from msgspec import Struct
 
 from agent.enrol.actions import Controller, Me, Presence
 from agent.enrol.sink import Sink
@@ -13,8 +13,7 @@ from protocol.keys import CurvePublic
 from protocol.statements import Keyset
 
 
-@dataclass(frozen=True, slots=True)
-class Surface:
+class Surface(Struct, frozen=True):
     me: Me
     own: OwnKeys
     store: Store

@@ -1,6 +1,6 @@
 """Does the steps of `plan` in the kernel. A step that is done already does no harm."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from agent.ndmz import settings
 from agent.ndmz.plan import (
@@ -23,8 +23,7 @@ from netns.values import Link
 from runtime.failure import CannotError, Exit
 
 
-@dataclass(frozen=True, slots=True)
-class Hands:
+class Hands(Struct, frozen=True):
     """The two namespaces that ndmz is made in."""
 
     spaces: Spaces

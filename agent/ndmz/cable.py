@@ -5,7 +5,8 @@ if not is_whole(cable, near.links, far):     # two looks: what is there
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.ndmz.workload import link_local
 from netns.values import Address, IPAddress, IPInterface, Link, View
@@ -13,8 +14,7 @@ from netns.values import Address, IPAddress, IPInterface, Link, View
 ROLE = "uplink"  # of the workload's end
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cable:
+class Cable(Struct, frozen=True, kw_only=True):
     space: str  # of the bridge
     bridge: str
     port: str

@@ -11,7 +11,8 @@ that to which the node goes back.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.boot.nics import LAYERS
 from agent.boot.recover import BR_PUB
@@ -19,8 +20,7 @@ from agent.boot.uplink import AddressClass, Candidate, choose, classify
 from netns.values import Link
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True):
     zos: Candidate | None  # its port; None: it has none
     own: Candidate | None = None  # the port of br-pub
     silent: str = ""  # why that one is of no use
@@ -29,8 +29,7 @@ class Seen:
     home: str = ""  # the NIC that the node goes back to, while another one carries it
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     nic: str | None  # None: by zos
     reason: str
 

@@ -6,8 +6,9 @@ bridged frames stay out of the firewall, or the operator hears which table it is
 """
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from agent.boot.recover import BRIDGE
 from agent.ndmz.pair import FAR
@@ -18,14 +19,12 @@ _TABLE = re.compile(r"^table (?P<family>\S+) (?P<name>\S+) \{$")
 _FORWARD = re.compile(r"^\s+type filter hook forward priority [^;]*;(?: policy (?P<policy>\w+);)?")
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignChain:
+class ForeignChain(Struct, frozen=True):
     table: str  # "ip filter"
     policy: str  # accept or drop
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What to do with bridge-nf-call-*, and what to tell the operator."""
 
     switch_off: bool

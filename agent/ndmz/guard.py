@@ -22,9 +22,10 @@ Sources out of a delegated prefix leave untranslated; they get answers and nothi
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+
+from msgspec import Struct
 
 from agent.ndmz import counts
 from netns.values import IPAddress, IPNetwork
@@ -72,8 +73,7 @@ def is_internet(address: IPAddress) -> bool:
     return any(address in net for net in OPEN6) and not any(address in net for net in CLOSED6)
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Struct, frozen=True):
     """One workload's port of br-ndmz, and the only source it may speak from."""
 
     name: str
@@ -84,8 +84,7 @@ class Port:
     subnet: IPv6Network | None = None  # of the delegated prefix: it speaks for all of it
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """All that the rules depend on. With no gateways it is closed."""
 
     inside4: IPv4Network
@@ -102,8 +101,7 @@ class Guard:
     delegated: IPv6Network | None = None  # workloads leave with addresses of it as they are
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """`name` says what it stops or lets through; tests take rules away by it."""
 
     name: str

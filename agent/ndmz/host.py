@@ -1,8 +1,9 @@
 """Whether bridged frames pass the host's firewall: looked at, and switched off where nobody minds."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
+
+from msgspec.structs import replace
 
 from agent.ndmz.firewall import KEYS, ForeignChain, Verdict, find_foreign, judge, judge_sharing
 from agent.ndmz.plan import HOST

@@ -9,8 +9,9 @@ in but answers, and that the LAN finds no router here. Packets of others are let
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+
+from msgspec import Struct
 
 from agent.ndmz.guard import Rule
 from agent.ndmz.pair import FAR, Pair
@@ -19,8 +20,7 @@ TABLE = "zosnet_shared"
 UPLINK = "zos"
 
 
-@dataclass(frozen=True, slots=True)
-class HostGuard:
+class HostGuard(Struct, frozen=True):
     """All that the rules depend on. Without gateways nothing leaves."""
 
     pair: Pair

@@ -4,7 +4,8 @@ A socket keeps its namespace alive: after somebody deleted ndmz, what is held be
 """
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.ndmz.apply import Hands
 from agent.ndmz.counts import without_counts
@@ -19,8 +20,7 @@ from netns.spaces import Spaces
 TABLES = (f"inet {TABLE}", f"bridge {TABLE}")
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """What is held open; `closing` gives it up, or the namespace could never go."""
 
     hands: Hands

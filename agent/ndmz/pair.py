@@ -9,8 +9,9 @@ gives out: the continuity prefix of RFC 7335 behind those that clatd and DS-Lite
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
+
+from msgspec import Struct
 
 from agent.ndmz.guard import SHARED4
 from netns.values import IPInterface, IPNetwork
@@ -22,8 +23,7 @@ PLACES = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     network: IPv4Network
 
     @property

@@ -7,8 +7,9 @@ known by their protocol.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
+
+from msgspec import Struct
 
 from agent.ndmz.guard import INSIDE
 from agent.ndmz.workload import Attachment
@@ -18,8 +19,7 @@ from netns.values import Protocol, Route, View
 METRIC = 128  # before what a router may call on-link, which the kernel gives 256
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """Routes to make, refuse, admit again, and take away; in that order."""
 
     add: tuple[tuple[IPv6Network, IPv6Address], ...] = ()

@@ -8,9 +8,10 @@ default routes that somebody took from tonrs or a port come back in the same way
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, IPv6Network
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from agent.boot.recover import BR_PUB
 from agent.dhcp import wire
@@ -32,8 +33,7 @@ USUAL_MTU = 1500
 MIN_MTU = 1280  # IPv6 needs it (RFC 8200, section 5)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What depends on the node: its addresses and the MACs that follow from its key."""
 
     ula: IPv6Network  # the /64 behind tonrs
@@ -54,14 +54,12 @@ class Wanted:
         return self.mac4_pub if bridge == BR_PUB else self.mac4
 
 
-@dataclass(frozen=True, slots=True)
-class AddBridge:
+class AddBridge(Struct, frozen=True):
     name: str
     role: str
 
 
-@dataclass(frozen=True, slots=True)
-class AddVeth:
+class AddVeth(Struct, frozen=True):
     """`name` in ndmz; `peer` in `peer_space`."""
 
     name: str
@@ -72,8 +70,7 @@ class AddVeth:
     peer_role: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetPort:
+class SetPort(Struct, frozen=True):
     """Make link `name` in `space` a port of bridge `master`, and bring it up."""
 
     space: str
@@ -82,22 +79,19 @@ class SetPort:
     isolated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SetUp:
+class SetUp(Struct, frozen=True):
     space: str
     name: str
     mac: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AddAddress:
+class AddAddress(Struct, frozen=True):
     name: str
     interface: IPv4Interface | IPv6Interface
     space: str = SPACE
 
 
-@dataclass(frozen=True, slots=True)
-class AddDefault:
+class AddDefault(Struct, frozen=True):
     """ndmz's default route by the host."""
 
     name: str
@@ -105,21 +99,18 @@ class AddDefault:
     metric: int
 
 
-@dataclass(frozen=True, slots=True)
-class SetMtu:
+class SetMtu(Struct, frozen=True):
     space: str
     name: str
     mtu: int
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteLink:
+class DeleteLink(Struct, frozen=True):
     space: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True):
     """Nothing to do: somebody else's link has our name, or a link that we need is not there."""
 
     space: str

@@ -1,8 +1,9 @@
 """From what the kernel, the config and the controller say to what the guard lets through. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from msgspec import Struct
 
 from agent.ndmz.guard import SHARED4, UPLINK4, UPLINK6, is_internet
 from netns.values import Address, IPAddress, IPNetwork, Link, Route, Scope
@@ -20,8 +21,7 @@ MAX_GATEWAYS = 32
 MAX_SERVERS = 3  # more are ignored (resolv.conf(5), MAXNS)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """The uplinks of ndmz as they are."""
 
     gateways: frozenset[IPAddress] = frozenset()
@@ -45,8 +45,7 @@ class Facts:
         return bool(self.usable6) and any(isinstance(g, IPv6Address) for g in self.gateways)
 
 
-@dataclass(frozen=True, slots=True)
-class HostIPv4:
+class HostIPv4(Struct, frozen=True):
     """What `zos` has that ndmz may share."""
 
     mac: str = ""

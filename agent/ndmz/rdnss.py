@@ -5,8 +5,9 @@ listens on the netlink group of that name. Bad input from the network is an empt
 """
 
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv6Address
+
+from msgspec import Struct
 
 GROUP = 20  # RTNLGRP_ND_USEROPT
 _NEWNDUSEROPT = 68
@@ -18,8 +19,7 @@ _MAX_SERVERS = 8
 MAX_OFFERS = 16  # over all routers; who sends ever new ones must not fill our memory
 
 
-@dataclass(frozen=True, slots=True)
-class Servers:
+class Servers(Struct, frozen=True):
     link: int
     lifetime_s: int  # 0: no longer servers
     servers: tuple[IPv6Address, ...]

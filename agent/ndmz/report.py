@@ -1,8 +1,9 @@
 """From what ndmz found to what it says of itself. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv6Network
+
+from msgspec import Struct
 
 from agent.ndmz.firewall import Verdict
 from agent.ndmz.pair import Pair
@@ -13,8 +14,7 @@ from agent.ndmz.workload import Attachment
 from netns.values import IPAddress, IPNetwork
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class Findings(Struct, frozen=True, kw_only=True):
     facts: Facts
     mtu: int
     guarded: bool  # the guard is loaded

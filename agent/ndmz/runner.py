@@ -14,8 +14,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from ipaddress import IPv6Network, ip_network
+
+from msgspec.structs import replace
 
 from agent.boot.recover import BR_PUB
 from agent.config import AgentConfig

@@ -7,8 +7,9 @@ routes are no LAN's, and are taken off as soon as they are seen; default routes 
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv6Network
+
+from msgspec import Struct
 
 from agent.ndmz.apply import Hands
 from agent.ndmz.guard import UPLINK6
@@ -20,8 +21,7 @@ log = logging.getLogger(__name__)
 SHORTEST = 64  # SLAAC makes no address of another length (RFC 4862, 5.5.3)
 
 
-@dataclass(frozen=True, slots=True)
-class Traps:
+class Traps(Struct, frozen=True):
     routes: tuple[Route, ...] = ()
     addresses: tuple[Address, ...] = ()
 

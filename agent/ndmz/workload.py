@@ -7,9 +7,10 @@ Number n has 100.127.0.0 + n and <ula>::n; 0 and 1 are the network and tonrs, th
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
+
+from msgspec import Struct
 
 from agent.ndmz.guard import Port
 from agent.ndmz.plan import INSIDE4
@@ -19,8 +20,7 @@ FIRST, LAST = 2, INSIDE4.num_addresses - 2
 LINK = "public"  # the workload's end
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """What a workload got; `port` is the other end, in ndmz."""
 
     name: str

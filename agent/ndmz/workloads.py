@@ -8,12 +8,12 @@ import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from ipaddress import IPv6Network
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from agent.identity import Identity
 from agent.ndmz.cable import Cable

@@ -14,11 +14,11 @@ import functools
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import IPv6Network
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from agent.identity import Identity
 from agent.ndmz.plan import INSIDE4, SPACE
@@ -42,8 +42,7 @@ AT_ONCE = 16  # others have their turn in between
 MOST = 256  # two sockets each, of the 1024 files that a process may have open
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of several requests: those that stand, and why others do not."""
 
     made: list[ResourceStatus]

@@ -9,9 +9,10 @@ In `n-<id>`: `w-<id>` holds the overlay addresses and the routes to the network'
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_address, ip_interface
 from typing import TypeVar
+
+from msgspec import Struct
 
 from agent.ndmz.cable import Cable
 from agent.ndmz.workload import port_name
@@ -29,8 +30,7 @@ OVERHEAD = 80  # outer IPv6 and UDP header, WireGuard's header, counter and tag
 BRIDGE_ROLE = "bridge"
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """What the parts of a network's resource are called on every node; one that was made by hand
     has no device.
     """
@@ -45,8 +45,7 @@ class Names:
         return cls(f"n-{short}", f"b-{short}", f"w-{short}")
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     names: Names
     addresses: frozenset[IPInterface]  # on the device
     gateways: frozenset[IPInterface]  # on the bridge
@@ -56,8 +55,7 @@ class Resource:
     routed: IPv6Network | None = None  # a range that leaves with its own addresses
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What is in the namespace."""
 
     links: Mapping[str, Link]
@@ -65,42 +63,35 @@ class Seen:
     routes: tuple[Route, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AddBridge:
+class AddBridge(Struct, frozen=True):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetMtu:
+class SetMtu(Struct, frozen=True):
     link: str
     mtu: int
 
 
-@dataclass(frozen=True, slots=True)
-class SetUp:
+class SetUp(Struct, frozen=True):
     link: str
 
 
-@dataclass(frozen=True, slots=True)
-class AddAddress:
+class AddAddress(Struct, frozen=True):
     link: str
     interface: IPInterface
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteAddress:
+class DeleteAddress(Struct, frozen=True):
     link: str
     interface: IPInterface
 
 
-@dataclass(frozen=True, slots=True)
-class AddRoute:
+class AddRoute(Struct, frozen=True):
     link: str
     destination: IPNetwork
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteRoute:
+class DeleteRoute(Struct, frozen=True):
     link: str
     destination: IPNetwork
 

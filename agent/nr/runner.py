@@ -7,7 +7,8 @@ await resource.destroy()                 # takes all of it away
 """
 
 import logging
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.nr import guard
 from agent.nr.apply import apply
@@ -23,8 +24,7 @@ log = logging.getLogger(__name__)
 ROLE = "nr"
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """What was not there before."""
 
     space: bool

@@ -11,9 +11,9 @@ newer one of the same node was believed (`newest`, decision 0022).
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from agent.enrol.actions import Holding
 from agent.enrol.sink import Trust

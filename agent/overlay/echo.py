@@ -10,7 +10,8 @@ rarely after. A handshake is no proof that packets pass; an answer is.
 
 import struct
 from collections.abc import Collection
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from netns.values import IPAddress
 
@@ -52,8 +53,7 @@ def _checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-@dataclass(slots=True)
-class Contact:
+class Contact(Struct):
     """What is known of one address."""
 
     next_at: float

@@ -10,7 +10,9 @@ again. A snapshot replaces all rows, at its last piece.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from agent.enrol.sink import Ask
 from agent.overlay.verify import Refusal
@@ -21,16 +23,14 @@ from protocol.statements import Membership
 MAX_ROWS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     ask: Ask | None = None
     ack: bool = False
     unreadable: int = 0  # rows that were dropped
     older: tuple[Refusal, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """Pieces that came so far; it brings everything up to `revision`."""
 
     since: int
@@ -39,8 +39,7 @@ class Transfer:
     rows: Mapping[bytes, Row | None]  # None: gone
 
 
-@dataclass(frozen=True, slots=True)
-class Netmap:
+class Netmap(Struct, frozen=True):
     revision: int = 0
     rows: Mapping[bytes, Row] = field(default_factory=dict)  # by node key
     transfer: Transfer | None = None

@@ -11,8 +11,9 @@ kicked, and each few seconds, which also repairs what somebody else has changed.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from agent.enrol.endpoints import Surroundings
 from agent.enrol.store import Keys
@@ -49,8 +50,7 @@ class Behind(Protocol):
     async def detach(self, name: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Surface:
+class Surface(Struct, frozen=True):
     """What a network needs of the node around it. `now_ms`: a trusted clock, or None."""
 
     spaces: Spaces

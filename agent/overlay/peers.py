@@ -10,14 +10,14 @@ hidden one, whom the other cannot send to, else the one with the smaller WireGua
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.overlay.verify import Member, Verified
 from netns.wireguard.device import Endpoint, Prefix
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
+class Here(Struct, frozen=True):
     """This node's own way to the world: what it offers, what it can send to."""
 
     endpoints: tuple[Endpoint, ...] = ()
@@ -25,26 +25,22 @@ class Here:
     on_link: tuple[Prefix, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Direct:
+class Direct(Struct, frozen=True):
     initiator: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Through:
+class Through(Struct, frozen=True):
     transit: bytes  # node key
 
 
-@dataclass(frozen=True, slots=True)
-class NoPath:
+class NoPath(Struct, frozen=True):
     reason: str
 
 
 Path = Direct | Through | NoPath
 
 
-@dataclass(frozen=True, slots=True)
-class PeerPlan:
+class PeerPlan(Struct, frozen=True):
     """A peer to have. `endpoints`: where it may be, best first; without, it must come to us.
     `last`: where to look for it when it is nowhere there.
     """
@@ -57,8 +53,7 @@ class PeerPlan:
     last: Endpoint | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     peers: Mapping[bytes, PeerPlan]  # by WireGuard key
     paths: Mapping[bytes, Path]  # by node key
 

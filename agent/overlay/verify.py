@@ -12,8 +12,9 @@ certificates name it as their transit. Names and endpoints are hints and are nev
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_network
+
+from msgspec import Struct
 
 from netns.wireguard.device import Endpoint
 from protocol.keys import WireGuardPublic
@@ -23,8 +24,7 @@ from protocol.signed import Signed, StatementError, open_signed, read_unverified
 from protocol.statements import Keyset, Membership, NetworkState, check
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """One that is believed. `claims` are its own prefixes, host prefixes for its addresses."""
 
     node: bytes
@@ -44,8 +44,7 @@ class Member:
         return not self.roles.isdisjoint({"transit", "hub"})
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """A member that is not configured, or that may not carry something."""
 
     node: bytes
@@ -53,8 +52,7 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """`relays`: member → transit, both by node key and only where the transit may."""
 
     own: Member

@@ -12,11 +12,11 @@ give comes beside what stands here.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, ip_address, ip_interface
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from netns.values import IPAddress, IPInterface, Link
 
@@ -25,8 +25,7 @@ INSIDE = IPv4Network("100.127.0.0/16")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Struct, frozen=True):
     """What one link is to have."""
 
     addresses: tuple[IPInterface, ...]

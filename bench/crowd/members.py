@@ -12,10 +12,10 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Self, TypeVar
 
 import zmq
+from msgspec import Struct
 from zmq.utils.monitor import recv_monitor_message
 
 from protocol.keys import (
@@ -45,8 +45,7 @@ WINDOW = 1024  # requests under way: more than twice as many are told to come la
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A node that is, or will be, a member of one network."""
 
     name: str

@@ -11,7 +11,8 @@ new certificate    each brings a new WireGuard key: its row written, its certifi
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bench.crowd.enrolling import SETTLED, Stopwatch, enrol
 from bench.crowd.members import Crowd, Member, make_members

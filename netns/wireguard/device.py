@@ -10,8 +10,10 @@ into what is wanted, so that reconciling does not throw it away.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 KEY_SIZE = 32
 MAX_KEEPALIVE = 65535
@@ -19,8 +21,7 @@ MAX_KEEPALIVE = 65535
 Prefix = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True, order=True):
     address: IPv4Address | IPv6Address
     port: int
 
@@ -29,8 +30,7 @@ class Endpoint:
         return f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """`keepalive` in seconds, 0: none. Without `endpoint` the device waits to hear from it."""
 
     key: bytes
@@ -39,17 +39,18 @@ class Peer:
     keepalive: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """`secret` None: a device that was just made. A port of 0 is any."""
 
-    secret: bytes | None = field(default=None, repr=False)
+    secret: bytes | None = None
     port: int = 0
     peers: Mapping[bytes, Peer] = field(default_factory=dict)
 
+    def __repr__(self) -> str:  # without the secret
+        return f"Device(port={self.port}, peers={self.peers})"
 
-@dataclass(frozen=True, slots=True)
-class PeerStat:
+
+class PeerStat(Struct, frozen=True):
     """`handshake`: when the last one was completed, in seconds since 1970; None: never."""
 
     handshake: float | None = None
@@ -57,36 +58,34 @@ class PeerStat:
     tx: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What a device says of itself."""
 
     device: Device
     stats: Mapping[bytes, PeerStat]
 
 
-@dataclass(frozen=True, slots=True)
-class SetDevice:
+class SetDevice(Struct, frozen=True):
     """Secret and port; None leaves one as it is."""
 
-    secret: bytes | None = field(default=None, repr=False)
+    secret: bytes | None = None
     port: int | None = None
 
+    def __repr__(self) -> str:  # without the secret
+        return f"SetDevice(port={self.port})"
 
-@dataclass(frozen=True, slots=True)
-class Upsert:
+
+class Upsert(Struct, frozen=True):
     """Make a peer or give an existing one these values. Endpoint None leaves it as it is."""
 
     peer: Peer
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True):
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(Struct, frozen=True):
     """Remove a peer and set it again in one request: the new one has no session, no endpoint but
     the one given, and none of the five seconds that WireGuard waits between two initiations.
     """
@@ -94,8 +93,7 @@ class Reset:
     peer: Peer
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Say where a peer is, if only again: the device chooses anew from which of its addresses it sends
     there. Nothing else of the peer changes, and no packet is lost.
     """

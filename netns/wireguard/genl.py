@@ -10,8 +10,9 @@ kernel does so too when it tells.
 import struct
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
+
+from msgspec.structs import replace
 
 from netns.decode import attributes, each_attribute
 from netns.wireguard.device import (

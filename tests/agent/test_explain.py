@@ -1,9 +1,8 @@
 """What people are told a node waits for: the reason that stands in the way, and the way out."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from agent.boot.status import BootStatus, Nic, Step, Uplink
 from agent.dhcp.record import LeaseRecord

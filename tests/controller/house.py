@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import func, select
 from sqlmodel import SQLModel
 
@@ -65,8 +66,7 @@ class Frame:
         return {"User-Id": self.user, "Peer-Address": self.peer}[name]
 
 
-@dataclass
-class Guest:
+class Guest(Struct):
     """A node, from the controller's side: its key, and the routing id of its connection."""
 
     key: bytes

@@ -1,9 +1,9 @@
 """S6: a node's key gives way to another: everything of the node stays, the old key is worth nothing."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from controller.front.zap import user_id
 from controller.store.database import open_reader

@@ -6,10 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import zmq
+from msgspec.structs import replace
 
 from controller.front.sockets import ZAP_ENDPOINT
 from protocol.joinstring import JoinString, render_join_string

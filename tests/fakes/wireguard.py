@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from netns.wireguard.backend import WireGuardError
 from netns.wireguard.device import (

@@ -4,7 +4,9 @@ A layout's nodes are called after its site here: `nat-n2`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from lab import checks
 from lab.farm import FARM, SITE_A, NodePlan, Plan

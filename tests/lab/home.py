@@ -6,11 +6,12 @@ to both, so that a packet that gets out arrives.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from agent.identity import load_identity
 from agent.ndmz.guard import Guard
@@ -120,7 +121,7 @@ class Home:
             site=frozenset(map(ip_address, status.site)),
             ports=frozenset(place.guard_port for place in places),
         )
-        return replace(guard, **changes)  # type: ignore[arg-type]
+        return replace(guard, **changes)
 
     def load(self, *texts: str) -> None:
         """nftables in ndmz; only while Ndmz does not run: it would put its own back."""

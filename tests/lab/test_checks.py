@@ -1,8 +1,7 @@
 """The demo's checks on a farm whose nodes are set up by hand: each can fail, and says what failed."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from lab import checks
 from lab.farm import Farm, build_farm

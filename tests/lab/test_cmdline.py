@@ -1,8 +1,7 @@
 """A node that has nothing but the kernel's command line and a join string beside the kernel."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from lab import programs
 from lab.farm import FARM, build_farm

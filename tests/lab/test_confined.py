@@ -1,9 +1,9 @@
 """The agent works with what its units of systemd leave to it, and needs all of that."""
 
 import io
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agent.systemd import CAPABILITIES
 from lab.demo import prepare

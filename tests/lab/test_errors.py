@@ -5,11 +5,11 @@ network that works goes on; and when the cause is gone, so is the error.
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from ipaddress import IPv4Interface
 from time import sleep
 
 import pytest
+from msgspec.structs import replace
 
 from lab.node import Node
 from lab.programs import JOIN_FILE, ncadm

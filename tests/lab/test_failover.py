@@ -1,10 +1,10 @@
 """The uplink for life: a cable that is pulled, a router that dies, and the way home."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from time import monotonic, sleep
 
 import pytest
+from msgspec.structs import replace
 
 import lab.farm
 from lab import checks

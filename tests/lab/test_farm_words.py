@@ -5,10 +5,10 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from lab import programs
 from lab.demo import prepare

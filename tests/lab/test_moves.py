@@ -1,10 +1,10 @@
 """Nodes that get another address: their peers find them again at once."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
+from msgspec.structs import replace
 
 from lab import router
 from lab.farm import FARM, SITE_C, NodePlan

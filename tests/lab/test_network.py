@@ -1,9 +1,9 @@
 """Sites, routers and the pretend Internet: what their nodes see of each other."""
 
-from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 import pytest
+from msgspec.structs import replace
 
 from lab.host import wait_until
 from lab.internet import (

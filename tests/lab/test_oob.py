@@ -6,11 +6,11 @@ The workloads' LAN has one IPv4 address to give: neither the probe of its NIC no
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from shutil import rmtree
 from time import sleep
 
 import pytest
+from msgspec.structs import replace
 
 import lab.farm
 from agent.ndmz.pair import FAR

@@ -1,9 +1,9 @@
 """Other ranges for a living network: nodes renumber at once, and nothing old is left on them."""
 
-from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
 import pytest
+from msgspec.structs import replace
 
 from lab import programs
 from lab.farm import FARM

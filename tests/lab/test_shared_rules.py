@@ -7,11 +7,12 @@ well, that layer is open for both looks. ndmz's own guard is whole unless the ca
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, ip_address
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agent.ndmz.guard import render as render_guard
 from agent.ndmz.host_guard import HostGuard, render, rules

@@ -1,10 +1,10 @@
 """Static addresses: a boot that asks the gateway, a keeper that keeps them, an uplink that moves."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 import pytest
+from msgspec.structs import replace
 
 from lab import checks
 from lab.farm import FARM, SITE_A, SITE_C, NodePlan

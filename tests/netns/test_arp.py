@@ -1,10 +1,10 @@
 """The ARP codec and what counts as a conflict."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from netns import arp
 from netns.arp import Arp, Operation

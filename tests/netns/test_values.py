@@ -1,7 +1,8 @@
 """What the kernel has, as values."""
 
-from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Interface
+
+from msgspec.structs import replace
 
 from netns.values import GROUP, Address, Link, Neighbour, NeighbourState
 

@@ -1,10 +1,9 @@
 """The join string survives what people do to text, and says what they did."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from protocol.joinstring import (
     NO_TOKEN,

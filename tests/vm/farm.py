@@ -8,10 +8,11 @@ A node starts as a zos image does: units and join string are on it, and the supe
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from msgspec.structs import replace
 
 from agent.enrol.store import Store
 from lab import programs
@@ -35,7 +36,7 @@ SLOW = 900  # seconds; a quiet machine takes a twentieth of it
 UNITS = (units.internet(AGENT), units.networkd(AGENT))
 REPORT = Unit(
     "report",
-    (f"{HOME}/bin/python", f"{PACKAGES}/tests/vm/guest/report.py"),
+    ("/bin/sh", f"{PACKAGES}/tests/vm/guest/report.sh"),
     after=("internet",),
 )
 

@@ -4,10 +4,10 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from runtime.failure import CannotError, Exit
 from tests.fakes.running import RunningZinit, alive, wait_for

@@ -1,11 +1,11 @@
 """The boot, minutes of it in a millisecond."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.boot.machine import (
     ROUTER_WINDOW,

@@ -1,6 +1,6 @@
 """Completion knows the networks and peers of this node."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agent.cli.names import known
 from runtime.completion import Candidate

@@ -1,9 +1,9 @@
 """What a lease says of itself."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
+from msgspec.structs import replace
 
 from agent.dhcp.lease import FOREVER, Lease, client_id, hardware_address
 

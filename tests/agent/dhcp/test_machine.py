@@ -1,12 +1,12 @@
 """The DHCPv4 client's timelines: days of it in a millisecond."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.dhcp.lease import FOREVER
 from agent.dhcp.machine import (

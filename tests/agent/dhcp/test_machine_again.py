@@ -1,7 +1,8 @@
 """A machine that begins with a lease, or whose cable comes back."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address
+
+from msgspec.structs import replace
 
 from agent.dhcp.lease import Lease
 from agent.dhcp.machine import (

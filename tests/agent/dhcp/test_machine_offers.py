@@ -1,9 +1,9 @@
 """Which of several offers is taken, and when."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
+from msgspec.structs import replace
 
 from agent.dhcp.machine import SECOND_LOOK, Requesting, Selecting
 from tests.agent.dhcp.timeline import ACK, OFFER, OTHER, SERVER, new_machine, queries

@@ -1,8 +1,9 @@
 """Name servers on disk: a lease's, and the config's."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from agent.dhcp.resolv import (
     HEADER,

@@ -1,10 +1,10 @@
 """A lease outlives its keeper, not the power."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from agent.dhcp.lease import FOREVER, Lease, StaticRoute, client_id
 from agent.dhcp.store import forget_lease, lease_path, load_lease, store_lease

@@ -1,12 +1,12 @@
 """A strict reader of what anybody on the link may send, and a plain writer."""
 
 from contextlib import suppress
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.dhcp.lease import StaticRoute
 from agent.dhcp.options import BadMessageError

@@ -1,9 +1,10 @@
 """Values and a machine at its different moments, for timelines."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from itertools import count
+
+from msgspec.structs import replace
 
 from agent.dhcp.lease import Lease, client_id
 from agent.dhcp.machine import (

@@ -1,9 +1,9 @@
 """The client's timelines, second by second."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from agent.dhcp6.machine import Machine, choose_offer, delegation_of
 from agent.dhcp6.state import (

@@ -1,9 +1,9 @@
 """What a node offers, and what it can send to, from what its uplink has."""
 
-from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
 import pytest
+from msgspec.structs import replace
 
 from agent.enrol.endpoints import Surroundings, observe
 from netns.values import Address, Link, Protocol, Route, Scope

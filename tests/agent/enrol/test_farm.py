@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import zmq
+from msgspec.structs import replace
 
 from agent.enrol.actions import Controller as Place
 from agent.enrol.actions import Holding, Me, Presence

@@ -1,6 +1,6 @@
 """The next key: named by the present one, then shown, then the only one; whatever is lost in between."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agent.enrol.actions import Close, Open, Send, Turned
 from agent.enrol.approach import Failure

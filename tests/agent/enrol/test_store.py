@@ -1,10 +1,10 @@
 """What enrolment keeps: keys before their use, join strings until they have done their work."""
 
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from agent.enrol.store import FarmFile, Keys, Store, controllers_of
 from protocol.joinstring import NO_TOKEN, JoinString, render_join_string

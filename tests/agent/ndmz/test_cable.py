@@ -1,9 +1,9 @@
 """Whether a cable is whole; making one is in tests/lab."""
 
-from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
 import pytest
+from msgspec.structs import replace
 
 from agent.ndmz.cable import ROLE, Cable, is_plugged, is_whole, stale
 from netns.values import Address, Link, Route, View
@@ -68,7 +68,7 @@ def test_a_whole_cable_needs_nothing() -> None:
     [{"up": False}, {"master": None}, {"isolated": False}, {"mtu": 1400}, {"alias": ""}],
 )
 def test_a_port_that_is_otherwise_is_seen(fields: dict[str, object]) -> None:
-    near = {**NEAR, "nr-1": replace(NEAR["nr-1"], **fields)}  # type: ignore[arg-type]
+    near = {**NEAR, "nr-1": replace(NEAR["nr-1"], **fields)}
 
     assert not is_plugged(CABLE, near)
     assert not is_whole(CABLE, near, FAR)
@@ -83,7 +83,7 @@ def test_a_bridge_or_port_that_is_gone_is_seen(gone: str) -> None:
 
 @pytest.mark.parametrize("fields", [{"up": False}, {"mac": "02::"}, {"mtu": 1400}, {"alias": ""}])
 def test_an_end_that_is_otherwise_is_seen(fields: dict[str, object]) -> None:
-    end = replace(FAR.links["public"], **fields)  # type: ignore[arg-type]
+    end = replace(FAR.links["public"], **fields)
 
     assert not is_whole(CABLE, NEAR, replace(FAR, links={"public": end}))
 

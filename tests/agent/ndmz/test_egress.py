@@ -1,10 +1,10 @@
 """Which NIC carries ndmz, second by second and in each mixture of NICs."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from itertools import permutations
 
 import pytest
+from msgspec.structs import replace
 
 from agent.boot.nics import LAYERS
 from agent.boot.recover import BR_PUB

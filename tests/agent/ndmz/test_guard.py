@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
+from msgspec.structs import replace
 
 from agent.enrol.endpoints import PORT_COUNT, PORT_FIRST
 from agent.ndmz.counts import FLOWS_MAX, render_rule

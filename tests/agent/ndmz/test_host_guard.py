@@ -1,8 +1,9 @@
 """The text that the host loads: its order, and what must never stand in it."""
 
 import re
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+
+from msgspec.structs import replace
 
 from agent.ndmz.host_guard import HostGuard, render, rules
 from agent.ndmz.pair import Pair

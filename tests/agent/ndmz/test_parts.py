@@ -1,7 +1,8 @@
 """Routes of the delegated prefix: what is missing, and what is of another time."""
 
-from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
+
+from msgspec.structs import replace
 
 from agent.ndmz.parts import METRIC, Parts, diff_parts
 from agent.ndmz.workload import Attachment, place_of

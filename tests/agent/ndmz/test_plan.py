@@ -1,9 +1,9 @@
 """Steps from what is there to what should be, on a little kernel of dicts."""
 
-from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 
 import pytest
+from msgspec.structs import replace
 
 from agent.ndmz.pair import FAR, NEAR, Pair
 from agent.ndmz.plan import (
@@ -60,7 +60,7 @@ class Kernel:
         )
 
     def change(self, space: str, name: str, **fields: object) -> None:
-        self.spaces[space][name] = replace(self.spaces[space][name], **fields)  # type: ignore[arg-type]
+        self.spaces[space][name] = replace(self.spaces[space][name], **fields)
 
     def plan(self, wanted: Wanted = WANTED) -> tuple[Step, ...]:
         return plan_links(

@@ -1,5 +1,6 @@
-from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
+
+from msgspec.structs import replace
 
 from agent.ndmz.policy import (
     MAX_GATEWAYS,
@@ -185,7 +186,7 @@ def test_when_none_is_left_public_ones_are_taken_those_of_a_ready_family_first()
     six = replace(
         FACTS,
         usable4=(),
-        usable6=(ip_address("2001:db8::2"),),  # type: ignore[arg-type]
+        usable6=(ip_address("2001:db8::2"),),
     )
 
     assert choose_dns([], [ip_address("192.168.7.1")], FACTS) == PUBLIC_DNS[:3]

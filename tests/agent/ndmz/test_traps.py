@@ -1,9 +1,9 @@
 """Which routes and addresses of a router are traps, and which a LAN may really have."""
 
-from dataclasses import replace
 from ipaddress import IPv6Network, ip_network
 
 import pytest
+from msgspec.structs import replace
 
 from agent.ndmz.traps import find_traps
 from netns.values import Protocol, Route

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_interface, ip_network
 
+from msgspec import Struct
+
 from netns.wireguard.device import Endpoint
 from protocol.keys import (
     VerifyKey,
@@ -24,8 +26,7 @@ def endpoint(text: str) -> Endpoint:
     return Endpoint(ip_address(host.strip("[]")), int(port))
 
 
-@dataclass
-class Someone:
+class Someone(Struct):
     """A node as the controller knows it."""
 
     name: str

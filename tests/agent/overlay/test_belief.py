@@ -2,11 +2,11 @@
 
 import base64
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from agent.enrol.sink import Trust
 from agent.overlay.belief import Belief

@@ -1,13 +1,15 @@
 """Who may carry what: each thing that can be wrong with a member, and a model of the whole rule."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, ip_network
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.overlay.peers import Here, Plan, plan_peers
 from agent.overlay.verify import Judge, Verified
@@ -196,8 +198,7 @@ def test_of_two_that_may_carry_one_prefix_the_one_with_a_path_does() -> None:
 # a model: who carries a packet to an address, by the words of the rule
 
 
-@dataclass
-class Guess:
+class Guess(Struct):
     """A member as somebody may have made it up."""
 
     who: Someone

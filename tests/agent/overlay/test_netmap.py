@@ -1,8 +1,7 @@
 """The netmap by revision: pieces, gaps, echoes; what is kept is what was told."""
 
-from dataclasses import replace
-
 import msgspec
+from msgspec.structs import replace
 
 from agent.enrol.sink import Ask
 from agent.overlay.netmap import Netmap

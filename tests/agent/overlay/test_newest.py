@@ -1,11 +1,11 @@
 """An old row that somebody puts before a node: what was believed once is not taken back by it."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from agent.enrol.sink import Ask, Trust
 from agent.overlay.belief import Belief

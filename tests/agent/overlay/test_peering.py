@@ -1,10 +1,10 @@
 """Peers of a device: set once, kicked until they answer, left alone after."""
 
 import asyncio
-from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
+from msgspec.structs import replace
 
 from agent.enrol.store import WireGuardKey
 from agent.overlay.peering import DeviceGoneError, Peering, PortTakenError

@@ -1,11 +1,11 @@
 """The farm's peers: who is direct, who begins, who goes through the transit."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import permutations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.overlay.peers import Direct, Here, NoPath, Plan, Through, plan_peers
 from agent.overlay.verify import Judge

@@ -1,10 +1,10 @@
 """Who is believed, and who may carry what: every refusal has its reason, and its control."""
 
-from dataclasses import replace
 from ipaddress import ip_network
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from agent.overlay.verify import Judge, Member, Verified
 from protocol.signed import StatementError

@@ -6,10 +6,10 @@ Each test runs on both. A kernel without WireGuard skips its half; tests/vm has 
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from ipaddress import IPv4Address, ip_address, ip_interface, ip_network
 
 import pytest
+from msgspec.structs import replace
 
 from netns.spaces import HOST, Spaces
 from netns.wireguard.backend import WireGuardBackend, WireGuardError

@@ -1,12 +1,12 @@
 """Devices as values: the difference leads there, and what cannot be is refused before a write."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from netns.wireguard.device import (
     Device,
