@@ -26,6 +26,8 @@ from tests.vm.image import Image
 QEMU = "qemu-system-x86_64"
 # No KVM: virtual machines of a virtual machine are rare. No mitigations: half of the time.
 KERNEL = "console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0 random.trust_cpu=on"
+# Without vector units, which programs would use and QEMU has to imitate: a sixth less of its time.
+CPU = "qemu64,+rdrand"
 MEMORY = 512  # MiB
 _DISK = 64 << 20  # bytes
 
@@ -142,7 +144,7 @@ class Machine:
 
     def _command(self) -> list[str | Path]:
         command: list[str | Path] = [
-            *(QEMU, "-accel", "tcg", "-cpu", "max", "-M", "pc", "-smp", "1", "-m", str(MEMORY)),
+            *(QEMU, "-accel", "tcg", "-cpu", CPU, "-M", "pc", "-smp", "1", "-m", str(MEMORY)),
             *("-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"),
             *("-kernel", self._image.kernel, "-initrd", f"/run/{self.name}.initramfs"),
             *("-append", f"{KERNEL} {self._words}"),
