@@ -1,7 +1,7 @@
 """Runs on a test node: what has been reached in the overlay, as a mark on the console.
 
-    report.py n-000001073db5 10.90.0.2 fd90::2
-    @@ overlay {"seconds": {"uplink": 1.2, …}, "answered": ["10.90.0.2", …], "kinds": ["wireguard"]}
+report.py n-000001073db5 10.90.0.2 fd90::2
+@@ overlay {"seconds": {"uplink": 1.2, …}, "answered": ["10.90.0.2", …], "kinds": ["wireguard"]}
 """
 
 import json
