@@ -101,7 +101,6 @@ class _Node:
         before = load_status()
         self._seconds = dict(before.seconds) if before is not None else {}
         self._came_first = before is not None and before.came_first
-        self._alone = False  # in no farm: nothing but ndmz is to come
         started = boot_instant(boottime())
         self._elapsed: Callable[[], float] = lambda: round(boottime() - started, 3)
         keys, own, store = Keys(), OwnKeys(identity), Store()
@@ -249,13 +248,12 @@ class _Node:
             self._problems.pop(what, None)
 
     def _is_up(self) -> bool:
-        last = "ndmz" if self._alone else "overlay" if self._came_first else "first_ping"
-        awaited = PHASES[1 : PHASES.index(last) + 1]
+        awaited = PHASES[1:-1] if self._came_first else PHASES[1:]
         return all(phase in self._seconds for phase in awaited)
 
     def _status(self) -> DaemonStatus:
         enrol, overlay = self._enrolment.status(), self._overlay.status()
-        networks, self._alone = overlay.networks, not enrol.farms
+        networks = overlay.networks
         self._mark("ndmz", self._elapsed() if self._ndmz.status().ready else None)
         for farm in enrol.farms:
             self._mark("admitted", farm.admitted_seconds)
