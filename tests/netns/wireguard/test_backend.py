@@ -223,6 +223,8 @@ async def test_when_the_underlay_was_made_anew_so_is_the_device(new: New) -> Non
         await spaces.ensure("under", role="ndmz")
 
         assert await backend.ensure(NAME, underlay="under", space=SPACE)
+        async with opened_netlink(spaces, SPACE) as netlink:
+            await up(netlink, NAME)  # the kernel's has its socket from here on
         await backend.apply(NAME, diff(await known(backend), WANT))
         assert ":51820" in shell("ip netns exec under ss -Huln")
         assert not await backend.ensure(NAME, underlay="under", space=SPACE)
