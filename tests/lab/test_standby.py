@@ -11,6 +11,7 @@ from lab.node import Node
 from lab.wiring import Nic
 from lab.world import World
 from tests.lab.home import PROGRAMS
+from tests.lab.test_oob import DEAF
 
 pytestmark = pytest.mark.lab
 
@@ -22,13 +23,6 @@ interface lan0 {
     MaxRtrAdvInterval 600;
     prefix 2001:db8:5:1::/64 { };
 };
-"""
-DEAF = """
-table netdev deaf {
-    chain hears {
-        type filter hook ingress device lan0 priority 0; policy drop;
-    }
-}
 """
 
 
