@@ -16,7 +16,8 @@ from agent.enrol.status import EnrolledNetwork, FarmStatus
 from agent.ndmz.status import NdmzStatus
 from agent.nr.status import ResourceStatus
 from agent.overlay.status import NetworkStatus, PeerStatus
-from agent.status import PHASES, DaemonStatus
+from agent.phases import PHASES
+from agent.status import DaemonStatus
 from runtime.failure import with_hint
 
 SOME_NAMES = 8
@@ -42,37 +43,17 @@ class Facts(Struct, frozen=True):
     def resources(self) -> list[ResourceStatus]:
         return self.daemon.resources if self.daemon else []
 
-    @property
-    def came_first(self) -> bool:
-        """Nobody was in the network before this node: there is no first ping to wait for."""
-        return self.has_overlay and self.daemon is not None and self.daemon.came_first
-
-    @property
-    def has_overlay(self) -> bool:
-        """In one network at least, on every device, and no join under way."""
-        farms = self.daemon.enrol.farms if self.daemon else []
-        joining = any(
-            farm.tokens or any(n.standing in ("joining", "waiting") for n in farm.networks)
-            for farm in farms
-        )
-        return not joining and all(n.state == "up" for n in self.networks) and bool(self.networks)
-
     def phase(self, name: str) -> float | None:
         """When the phase was over, None: it is not, or not any more."""
         if name == "uplink":
             return self.boot.seconds.get(Step.DONE) if self.boot and self.boot.stands else None
-        if self.daemon is None or (name in ("overlay", "first_ping") and not self.has_overlay):
-            return None
-        return self.daemon.seconds.get(name)
+        return self.daemon.reached.get(name) if self.daemon else None
 
     def holds(self, name: str) -> bool:
         """Whether the phase is over, and what it reached is still so."""
         if self.phase(name) is None:
             return False
-        if name == "uplink":
-            return self.bridge
-        ready = self.ndmz is not None and self.ndmz.ready
-        return self.running and (name != "ndmz" or ready)
+        return self.bridge if name == "uplink" else self.running
 
 
 Line = tuple[str, str]  # what it is about, what is said

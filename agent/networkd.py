@@ -34,7 +34,8 @@ from agent.ndmz.status import NdmzStatus
 from agent.nr.keeper import Resources
 from agent.nr.verbs import nr_handlers
 from agent.overlay.runner import Overlay
-from agent.status import PATH, PHASES, DaemonStatus, load_status
+from agent.phases import PHASES
+from agent.status import PATH, DaemonStatus, holding, load_status
 from netns.spaces import Spaces
 from netns.values import IPAddress
 from netns.wireguard.backend import WireGuardBackend
@@ -197,6 +198,7 @@ class _Node:
         self._br_pub.look_again()
         self._enrolment.look_again()
         self._resources.look_again()
+        self._say()  # a supervisor's `wait ndmz` looks for it
 
     # -- what the controller tells of us
 
@@ -254,7 +256,8 @@ class _Node:
     def _status(self) -> DaemonStatus:
         enrol, overlay = self._enrolment.status(), self._overlay.status()
         networks = overlay.networks
-        self._mark("ndmz", self._elapsed() if self._ndmz.status().ready else None)
+        ready = self._ndmz.status().ready
+        self._mark("ndmz", self._elapsed() if ready else None)
         for farm in enrol.farms:
             self._mark("admitted", farm.admitted_seconds)
         for network in networks:
@@ -267,6 +270,7 @@ class _Node:
             node=self._identity.node_id,
             pid=os.getpid(),
             seconds=self._seconds,
+            reached=holding(self._seconds, ndmz=ready, enrol=enrol, networks=networks),
             came_first=self._came_first,
             enrol=enrol,
             networks=networks,

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import msgspec
 
+from agent.phases import BOOT
 from runtime import files
 from runtime.failure import CannotError
 from runtime.paths import RUN
 
-PATH = RUN / "internet.json"
+PATH = BOOT
 INSTANT = RUN / "boot.json"
 
 

@@ -7,10 +7,10 @@ from agent.control import is_running
 from agent.dhcp import status as dhcp_status
 from agent.explain import Facts
 from agent.ndmz import status as ndmz_status
+from agent.phases import ZOS
 from agent.status import load_status
 from runtime.files import DamagedFileError
 
-ZOS = Path("/sys/class/net/zos")
 LEASED = ("zos", "npub4")
 
 

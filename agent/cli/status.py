@@ -59,7 +59,7 @@ def _peers(network: "NetworkStatus") -> str:
 def _json(facts: "Facts") -> dict[str, object]:
     import msgspec
 
-    from agent.status import PHASES
+    from agent.phases import PHASES
 
     item = {
         "hostname": os.uname().nodename,

@@ -12,7 +12,7 @@ EXAMPLES = ("zosnet-agent wait", "zosnet-agent wait uplink --timeout 20")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from agent.status import PHASES
+    from agent.phases import PHASES
 
     parser.add_argument(
         "phase",
@@ -32,29 +32,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from agent.cli.facts import read_facts
-    from agent.explain import phase_reason
+    from agent.phases import look
 
     deadline = time.monotonic() + arguments.timeout
     while True:
         began = time.monotonic()
-        facts = read_facts()
-        reached = facts.phase(arguments.phase)
-        if reached is not None and facts.holds(arguments.phase):
+        progress = look()
+        reached = progress.seconds.get(arguments.phase)
+        if reached is not None:
             print(f"{arguments.phase} after {reached:.2f} s")
             return Exit.OK
-        if arguments.phase == "first_ping" and facts.came_first:
+        if arguments.phase == "first_ping" and progress.came_first:
             print("first_ping: nobody was in the network before this node")
             return Exit.OK
         now = time.monotonic()
         if now >= deadline:
-            reason = phase_reason(facts, arguments.phase)
             raise CannotError(
-                f"cannot wait longer for {arguments.phase}: {reason}",
+                f"cannot wait longer for {arguments.phase}: {_reason(arguments.phase)}",
                 hint="zosnet-agent why says all reasons",
                 code=Exit.NOT_CONVERGED,
             )
         time.sleep(pause(now - began, deadline - now))
+
+
+def _reason(phase: str) -> str:
+    from agent.cli.facts import read_facts
+    from agent.explain import phase_reason
+
+    return phase_reason(read_facts(), phase)
 
 
 def pause(took: float, left: float) -> float:
