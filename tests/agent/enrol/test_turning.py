@@ -255,3 +255,27 @@ def test_a_farm_that_is_away_keeps_both_keys_and_is_told_when_it_is_back(
         asyncio.run(story())
         key = own(tmp_path / "n")[0].public.hex()
         assert shown(other, home)["key"] == shown(controller, network)["key"] == key
+
+
+def test_a_disk_that_is_full_when_the_key_should_settle_is_waited_for(
+    controller: Controller, network: str, tmp_path: Path
+) -> None:
+    enrolled(controller, network, tmp_path)
+    old = own(tmp_path)[0]
+    full = tmp_path / "node.former"  # a directory where the file goes: it cannot be written
+    full.mkdir()
+
+    async def story() -> None:
+        async with node(tmp_path) as one:
+            await until(lambda: one.is_online)
+            one.enrolment.rotate()
+            problem = lambda: one.enrolment.status().farms[0].problem  # noqa: E731
+            await until(lambda: "node.former" in problem())
+            assert own(tmp_path)[0].public == old.public
+            assert network in one.overlay.beliefs
+            full.rmdir()
+            await until(lambda: one.settled and not problem(), 20)
+
+    asyncio.run(story())
+    assert own(tmp_path) == (load_identity(tmp_path / "node.key"), None)
+    assert own(tmp_path)[0].public != old.public

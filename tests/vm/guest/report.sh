@@ -16,8 +16,9 @@ peer() {
         addresses {gsub(/[", ]/, ""); print}' $status 2>/dev/null
 }
 
+until set -- /run/netns/n-* && [ -e "$1" ]; do sleep 1; done  # before that there is nothing to read
+space=${1##*/}
 until [ -n "$(peer)" ]; do sleep 0.5; done
-space=$(basename /run/netns/n-*)
 answered=$(peer)
 for address in $answered; do
     until ip netns exec "$space" ping -c1 -W1 "$address" >/dev/null 2>&1; do :; done
