@@ -68,6 +68,11 @@ def enrol(scale: Scale) -> Iterable[Figure]:
     yield Figure(
         "admit + join, flatness: the last shape ÷ the first", ratios[-1] / ratios[0], "", 1.25
     )
+    rows = enrolling.floor_of_rows(scale.size(1000))
+    exchange = refreshing.bare_exchange()
+    yield Figure("  its rows by SQLite alone", rows, "signatures")
+    yield Figure("  a bare ROUTER's exchange", exchange, "signatures")
+    yield Figure("  rows + two exchanges + one signature", rows + 2 * exchange + 1, "signatures")
 
 
 def details(name: str, phases: enrolling.Phases) -> Iterable[Figure]:

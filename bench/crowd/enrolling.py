@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from bench.crowd.members import Crowd, Member, make_members
+from bench.crowd.rows import rows_alone
 from bench.crowd.served import Controller, serving
 from bench.crowd.yardstick import Signature, bare_server
 from protocol.keys import CurveSecret, new_curve_pair
@@ -57,6 +58,19 @@ def enrol_shape(networks: int, each: int) -> Phases:
         members = make_members(ids, networks * each)
         random.Random(7).shuffle(members)
         return enrol(controller, members)
+
+
+def floor_of_rows(count: int) -> float:
+    """What their rows alone cost of `count` members of one network, in signatures."""
+    signature = Signature()
+    with serving() as controller:
+        enrol(controller, make_members([controller.network("home")], count))
+        controller.end()
+        signature.measure()
+        alone = rows_alone(controller.database)
+        signature.measure()
+        controller.start()
+    return alone / signature.us
 
 
 def enrol(controller: Controller, members: Sequence[Member]) -> Phases:

@@ -62,6 +62,10 @@ class Node:
         return not self.enrolment.status().next_key and self.is_online
 
     @property
+    def problem(self) -> str:
+        return self.enrolment.status().farms[0].problem
+
+    @property
     def is_online(self) -> bool:
         return [farm.connection for farm in self.enrolment.status().farms] == ["online"]
 
@@ -269,12 +273,11 @@ def test_a_disk_that_is_full_when_the_key_should_settle_is_waited_for(
         async with node(tmp_path) as one:
             await until(lambda: one.is_online)
             one.enrolment.rotate()
-            problem = lambda: one.enrolment.status().farms[0].problem  # noqa: E731
-            await until(lambda: "node.former" in problem())
+            await until(lambda: "node.former" in one.problem)
             assert own(tmp_path)[0].public == old.public
             assert network in one.overlay.beliefs
             full.rmdir()
-            await until(lambda: one.settled and not problem(), 20)
+            await until(lambda: one.settled and not one.problem, 20)
 
     asyncio.run(story())
     assert own(tmp_path) == (load_identity(tmp_path / "node.key"), None)
