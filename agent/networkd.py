@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 LOCK = RUN / "networkd.lock"
 LOOK_EACH = 0.1  # seconds between two looks at the parts while the node comes up
 LOOK_EACH_LATER = 1.0
+SHARE = 40  # the pause, in times of a look: a slow machine has better to do
 CLOCK_OFF_MS = 120_000  # from there on it is said
 
 
@@ -227,9 +228,12 @@ class _Node:
     # -- what the commands are told
 
     async def _tell(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             self._say()
-            await asyncio.sleep(LOOK_EACH_LATER if self._is_up() else LOOK_EACH)
+            pause = LOOK_EACH_LATER if self._is_up() else LOOK_EACH
+            await asyncio.sleep(max(pause, SHARE * (loop.time() - began)))
 
     def _say(self) -> None:
         status = self._status()

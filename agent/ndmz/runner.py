@@ -210,13 +210,17 @@ class Ndmz:
             group.create_task(self._dns.watch(there.events))
             for monitor in there.monitors:
                 group.create_task(always(monitor.next, self._wake.set))
+            loop = asyncio.get_running_loop()
+            rested = 0.0  # of the last look: half of a slow machine is for others
             while True:
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(self._next_look()):
                         await self._wake.wait()
-                await asyncio.sleep(BURST_S)
+                await asyncio.sleep(max(BURST_S, rested - loop.time()))
                 self._wake.clear()
+                began = loop.time()
                 await self._tend()
+                rested = 2 * loop.time() - began
 
     def _next_look(self) -> float:
         latest = asyncio.get_running_loop().time() + LOOK_AGAIN_S
