@@ -103,6 +103,20 @@ def test_a_full_network_leaves_the_doors_of_others_open(house: House) -> None:
     assert isinstance(house.admit(house.token("other", ask=True), house.guest()), Done)
 
 
+def test_how_many_wait_and_for_how_long_is_what_the_config_says(house: House) -> None:
+    bounds = PendingConfig(per_network=2, in_all=9, days=3)
+    house.config = replace(house.config, pending=bounds)
+    house.reopen()
+    house.network()
+    token = house.token(ask=True, uses=10)
+    for number in range(2):
+        knock(house, token, f"n{number}")
+
+    assert refused(house.admit(token, house.guest("late"))).code == Code.FULL
+    assert after_days(house, 2.9) == 0
+    assert after_days(house, 0.2) == 2
+
+
 def test_the_bound_holds_within_one_batch(house: House) -> None:
     house.network()
     limit(house, per_network=5)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from controller.config import NetworkConfig
 from controller.front.seen import AT_ONCE
 from controller.front.sessions import DEAD_AFTER, PING_AFTER
-from controller.server import Server
+from controller.server import PURGE_EACH, Server
 from controller.store import database
 from controller.store.model import NODE
 from runtime.failure import CannotError, Exit
@@ -155,3 +155,32 @@ def test_of_very_many_nodes_a_part_is_kept_at_each_tick(house: House, server: Se
             query = select(func.count()).where(NODE.c.last_seen > 0)
             kept.append(house.registry.connection.execute(query).scalar_one())
     assert kept == [AT_ONCE, 2 * AT_ONCE, count, count, count]
+
+
+def test_what_is_worth_nothing_any_more_goes_by_itself(house: House, server: Server) -> None:
+    """Tombstones, tokens, and who waited in vain: once an hour, without anybody's word."""
+    network = house.network()
+    house.enrol(network, name="gone")
+    house.do("member.forget", network="home", member="gone")
+    asks = house.guest("asks")
+    house.admit(house.token(ask=True), asks)
+    house.token(ttl=60)
+    live = house.token(ttl=60 * 86_400)
+
+    def left() -> tuple[int, list[str], list[str]]:
+        members = [item["name"] for item in house.do("member.list", network="home")]
+        return house.count("member"), members, [i["token"] for i in house.do("token.list")]
+
+    server.turn(house.now_ms, 1000.0)
+    before = left()
+    house.later(31 * 86_400)
+    server.turn(house.now_ms, 1000.0 + PURGE_EACH - 1)
+    early = left()
+    server.turn(house.now_ms, 1000.0 + PURGE_EACH)
+    after = left()
+
+    assert before == early
+    assert (before[0], before[1], len(before[2])) == (2, ["asks"], 4)
+    assert after == (1, [], [live[:6].hex()])  # of who waited a tombstone is left
+    assert [row.actor for row in house.audit("member.expire")] == ["controller"]
+    assert [row.actor for row in house.audit("token.prune")] == ["controller"]
