@@ -226,6 +226,7 @@ def test_too_many_requests_of_one_node_are_told_to_come_later_and_then_nothing(
 
     assert len(busy) == DEBT
     assert {r.code for r in busy} == {Code.BUSY}
+    assert all(r.retry_after > 0 for r in busy)
     assert house.desk.counts["flood"] == 600 - BURST - DEBT
     house.later(3)
     assert isinstance(house.ask(guest, Ping(house.number())), Pong)
@@ -285,6 +286,7 @@ def test_what_waits_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) ->
 
     assert house.desk.waiting == 10
     assert len(busy) == 20
+    assert all((r.code, r.retry_after > 0) == (Code.BUSY, True) for r in busy)
     assert WAITING_MAX > 10
 
 
