@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -227,10 +228,11 @@ def test_both_families_or_none(house: House) -> None:
     house.check_addresses()
 
 
-def test_what_is_assigned_by_others_means_is_not_assigned(house: House) -> None:
+@pytest.mark.parametrize(("v4", "v6"), [("none", "none"), ("dhcp", "v6native"), ("dhcp", "dhcp6")])
+def test_what_is_assigned_by_others_means_is_not_assigned(house: House, v4: str, v6: str) -> None:
     """`none`, dhcp, v6native and dhcp6 are for addresses that somebody else gives."""
     network = house.network(ipv6="fd00::/64")
-    house.do("network.set", network="home", v4_assign="dhcp", v6_assign="v6native")
+    house.do("network.set", network="home", v4_assign=v4, v6_assign=v6)
     guest = house.enrol(network)
     assert house.addresses(house.join(guest, network)) == []
     house.do("network.set", network="home", v6_assign="zt")

@@ -311,7 +311,9 @@ def test_an_address_given_free_rests_a_day_and_then_serves_the_next(house: House
     assert code(refused) == Code.POOL_EXHAUSTED
     assert isinstance(refused, Refused)
     assert "the next address is free at 20" in refused.hint
-    house.later(24 * 3600 + 1)
+    house.later(24 * 3600 - 1)
+    assert code(house.join(late, network)) == Code.POOL_EXHAUSTED
+    house.later(2)
     joined = house.join(late, network)
 
     assert house.addresses(joined) == ["10.9.0.2/30"]

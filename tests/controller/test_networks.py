@@ -50,6 +50,24 @@ def test_ipv4_ranges_of_every_length_from_8_to_30_have_members(house: House, len
     assert house.addresses(house.join(guest, network))[0].endswith(f"/{length}")
 
 
+@pytest.mark.parametrize("length", [7, 31, 32])
+def test_ipv4_ranges_of_other_lengths_are_refused(house: House, length: int) -> None:
+    call = {"id": "request-1", "name": "home", "ipv4": f"10.0.0.0/{length}"}
+    refused = failed(house.call("network.create", **call))
+
+    assert refused.message.startswith(f"cannot use the range 10.0.0.0/{length}: ")
+    assert house.count("network") == 0
+
+
+@pytest.mark.parametrize("length", [8, 48, 64, 120, 126])
+def test_a_network_may_have_ipv6_alone_of_any_length(house: House, length: int) -> None:
+    network = house.network(ipv4="", ipv6=f"fd00::/{length}")
+    held = [house.addresses(house.join(house.enrol(network), network)) for _ in range(2)]
+
+    assert [[a.partition("/")[2] for a in one] for one in held] == [[str(length)]] * 2
+    assert held[0] != held[1]
+
+
 def test_several_networks_may_have_equal_and_overlapping_ranges(house: House) -> None:
     ranges = ("10.9.0.0/16", "10.9.0.0/16", "10.0.0.0/8", "10.9.1.0/24")
     made = [house.network(f"n{i}", ipv4=one, ipv6="fd00::/64") for i, one in enumerate(ranges)]

@@ -62,6 +62,33 @@ def test_each_key_is_kept_when_a_network_is_made_and_when_it_is_set(house: House
     )
 
 
+def test_what_a_network_is_unless_somebody_says_otherwise(house: House) -> None:
+    network = house.network()
+    shown = house.do("network.show", network="home")[0]
+    membership = house.membership(house.join(house.enrol(network), network))
+
+    assert {key: shown[key] for key in KEYS} == {
+        "desc": "",
+        "notes": "",
+        "ui": "",
+        "private": True,
+        "topology": "mesh",
+        "mesh_max": 500,
+        "member_prefix": 0,
+        "life": 0,
+        "reclaim_after": 30 * 86400,
+        "mtu": 0,
+        "dns": [],
+        "v4_assign": "zt",
+        "v6_assign": "zt",
+        "rfc4193": False,
+        "sixplane": False,
+        "ether_types": "",
+        "enable_broadcast": False,
+    }
+    assert membership.not_after == 0
+
+
 def test_a_key_that_is_not_given_stays(house: House) -> None:
     house.do("network.create", id="request-1", name="one", ipv4="10.9.0.0/16", **KEYS)
     house.do("network.set", network="one", desc="another")
