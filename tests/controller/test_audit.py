@@ -1,7 +1,8 @@
 """Who did what: nothing is missing in it, nothing can be changed in it unseen, old entries go."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from controller.store import audit
 from controller.store.chain import ChainError, Entry, Head, Link, chain, cut, follow, verify
 from controller.verbs import audit as verbs
 from protocol.admin import Failed, Result
-from protocol.messages import Refused
+from protocol.keys import new_curve_pair
+from protocol.messages import Refused, Rotate
 from runtime.failure import CannotError, Exit
 from tests.controller.farm import free_port, running
-from tests.controller.house import DAY_MS, House
+from tests.controller.house import DAY_MS, Guest, House
+from tests.controller.test_roster import statements
 
 
 def said(count: int, start: int = 0) -> list[Entry]:
@@ -216,6 +219,49 @@ def test_deeds_of_nodes_and_operators_are_all_there(house: House) -> None:
         (f"node {node}", "member.join", home),
         (f"node {node}", "member.leave", home),
     ]
+
+
+_WRITES = re.compile(r'(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) "?(\w+)')
+
+
+def written(statements: Iterable[str]) -> list[set[str]]:
+    """Of each transaction that was committed and wrote something, into which tables."""
+    found: list[set[str]] = [set()]
+    for sql in statements:
+        if match := _WRITES.match(sql):
+            found[-1].add(match[1])
+        elif sql in ("COMMIT", "ROLLBACK"):
+            found[-1:] = [found[-1], set()] if sql == "COMMIT" else [set()]
+    return [tables for tables in found[:-1] if tables]
+
+
+def test_what_a_node_does_and_its_entry_are_one_transaction(house: House) -> None:
+    """O4: neither is there without the other, whenever the controller ends."""
+    network = house.network()
+    guest, token, key = house.guest(), house.token(), bytes(new_curve_pair()[0])
+    after = Guest(key, guest.wireguard, b"after")
+    deeds: dict[str, Callable[[], object]] = {
+        "node.admit": lambda: house.admit(token, guest),
+        "member.join": lambda: house.join(guest, network),
+        "node.rotate": lambda: house.ask(guest, Rotate(house.number(), key)),
+        "node.rotated": lambda: house.hello(after),
+        "member.leave": lambda: house.leave(after, network),
+    }
+    for action, do in deeds.items():
+        with statements(house) as seen:
+            do()
+        (tables,) = written(seen)
+        assert tables > {"audit"}, action
+        assert house.notes()[-1].action == action
+
+
+def test_transactions_are_told_apart_by_their_ends() -> None:
+    """The control of the test above."""
+    two = ["BEGIN", 'UPDATE "member" SET x = 1', "COMMIT", "BEGIN", "INSERT INTO audit", "COMMIT"]
+    undone = ["BEGIN", "DELETE FROM node", "ROLLBACK", "BEGIN", "SELECT 1", "COMMIT"]
+
+    assert written(two) == [{"member"}, {"audit"}]
+    assert written(undone) == []
 
 
 def test_a_keyset_that_is_signed_at_the_start_has_an_entry(house: House) -> None:

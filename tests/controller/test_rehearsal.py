@@ -14,6 +14,8 @@ from protocol.admin import CHANGE, Call, Failed, Result, changes, encode_admin
 from protocol.keys import new_curve_pair
 from runtime.failure import Exit
 from tests.controller.house import House
+from tests.controller.test_audit import written
+from tests.controller.test_roster import statements
 
 MEMBER: dict[str, Any] = {"network": "home", "member": "n1"}
 PLACE = {
@@ -71,6 +73,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "key.drop-root": {},
 }
 FROM_HERE = ("key.take-root", "key.drop-root")  # the secret crosses no network
+LOGGED_ONLY = FROM_HERE  # what they change is a file
 
 
 @pytest.fixture
@@ -163,6 +166,18 @@ def test_every_change_is_in_the_audit_log_with_the_name_of_who_made_it(
     assert {note.actor for note in fresh} == {actor}
     assert {note.action.partition(".")[0] for note in fresh} == {verb.partition(".")[0]}
     assert all(note.object for note in fresh)
+
+
+@pytest.mark.parametrize("verb", EXAMPLES)
+def test_a_change_and_its_entry_are_one_transaction(full: House, verb: str) -> None:
+    """O4: neither is there without the other, whenever the controller ends."""
+    full.later(0.05)
+    with statements(full) as seen:
+        full.do(verb, **EXAMPLES[verb])
+
+    (tables,) = written(seen)
+    assert "audit" in tables
+    assert tables > {"audit"} or verb in LOGGED_ONLY
 
 
 def test_a_rehearsal_of_what_is_so_already_says_that_nothing_would_change(full: House) -> None:
