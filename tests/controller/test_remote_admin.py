@@ -1,6 +1,8 @@
 """Administration from elsewhere: admin keys may do everything, no other key anything."""
 
 import argparse
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from protocol.joinstring import JoinString
 from protocol.keys import CurvePublic, CurveSecret, VerifyKey, curve_public, new_curve_pair
 from protocol.messages import Hello, Ping, Pong
 from runtime.failure import CannotError, Exit
-from tests.controller.farm import Controller, free_port, running
+from tests.controller.farm import TREE, Controller, free_port, running
 from tests.controller.node import Line, Node, RefusalError
+from tests.controller.test_tokens_live import forms
 
 PORT = free_port()
 REMOTE = f"tcp://127.0.0.1:{PORT}"
@@ -152,6 +155,33 @@ def test_a_key_file_that_others_may_read_is_not_used(
     assert ask(alice, "status", {})
     with pytest.raises(CannotError, match="File exists"):
         keyfile.make(alice.own_key)
+
+
+def test_an_admins_secret_is_in_its_file_and_nowhere_else(
+    controller: Controller, alice: argparse.Namespace
+) -> None:
+    """S12: neither in what the controller keeps and says, nor in what others see of ncadm."""
+    secret = bytes(keyfile.load(alice.own_key))
+    argv = [sys.executable, "-m", "controller.admin", "watch", "--since", "0"]
+    argv += ["--controller", REMOTE, "--server-key", alice.server_key, "--key", str(alice.own_key)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=TREE) as watch:
+        assert watch.stdout is not None
+        first = watch.stdout.readline()  # it has used the key
+        shown = [
+            Path(f"/proc/{pid}/{what}").read_bytes()
+            for pid in (watch.pid, controller.pid)
+            for what in ("cmdline", "environ")
+        ]
+        watch.kill()
+    files = [path for path in controller.data.rglob("*") if path.is_file()]
+    kept = b"".join(path.read_bytes() for path in (*files, controller.log))
+    public = curve_public(keyfile.load(alice.own_key))
+
+    assert b"network.create" in first
+    assert bytes(public) in kept  # it is the right dump
+    assert str(alice.own_key).encode() in shown[0]
+    assert [form for form in forms(secret) if form in kept or form in b"".join(shown)] == []
+    assert any(form in alice.own_key.read_bytes() for form in forms(secret))
 
 
 def test_an_admins_key_is_no_nodes(controller: Controller, alice: argparse.Namespace) -> None:
