@@ -205,6 +205,24 @@ def test_an_unreachable_controller_is_tried_in_turn_with_growing_pauses() -> Non
     assert who.machine.problem is not None
 
 
+def test_those_who_lost_it_together_come_back_one_after_the_other() -> None:
+    """D7: at any moment of the pause, of the first one as of the longest."""
+    pauses = []
+    for fraction in (0.25, 0.5, 1.0):
+        who = node(admitted=True, fraction=fraction)
+        who.machine.start(0)
+        now, mine = 0.0, []
+        for _ in range(8):
+            who.machine.lost(now)
+            assert who.machine.deadline is not None
+            mine.append(who.machine.deadline - now)
+            now = who.machine.deadline
+            who.machine.wake(now)
+        pauses.append((mine[0], mine[-1]))
+
+    assert pauses == [(0.125, 7.5), (0.25, 15), (0.5, 30)]
+
+
 def test_three_handshakes_without_a_detail_mean_a_wrong_key() -> None:
     who = node(admitted=True)
     who.machine.start(0)

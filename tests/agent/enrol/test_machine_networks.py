@@ -67,6 +67,21 @@ def test_a_member_refreshes_each_minute_or_so_and_at_once_when_it_moves() -> Non
     assert refresh.endpoints == ()
 
 
+def test_members_that_joined_together_refresh_one_after_the_other() -> None:
+    """D7: a fifth sooner, or a fifth later."""
+    asked = []
+    for fraction in (0.0, 0.5, 0.9):
+        who = member(fraction=fraction)
+        for moment in range(40, 80):
+            who.machine.received(Ping(1), moment)
+            who.machine.wake(moment)
+            if Refresh in {type(m) for m in who.sent()}:
+                asked.append(moment)
+                break
+
+    assert asked == [48, 60, 70]
+
+
 def test_rows_are_fetched_from_the_revision_that_is_held_and_acknowledged_when_stored() -> None:
     who = online(NETWORK)
     who.machine.present(NETWORK, OFFER, 0)

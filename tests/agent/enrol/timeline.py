@@ -79,9 +79,9 @@ def joined(revision: int = 5) -> Joined:
     return Joined(0, NETWORK, 1_790_000_000_000, SETTINGS, SIGNED, SIGNED, revision)
 
 
-def online(*networks: str) -> Node:
+def online(*networks: str, fraction: float = 0.5) -> Node:
     """An admitted node that was let in at 0; nothing is asked about its networks yet."""
-    who = node(admitted=True)
+    who = node(admitted=True, fraction=fraction)
     who.machine.start(0)
     who.machine.shaken(0)
     who.answer(Hello, welcome(*networks), 0)
@@ -89,9 +89,9 @@ def online(*networks: str) -> Node:
     return who
 
 
-def member() -> Node:
+def member(*, fraction: float = 0.5) -> Node:
     """Joined and stored, at 0."""
-    who = online(NETWORK)
+    who = online(NETWORK, fraction=fraction)
     who.machine.present(NETWORK, OFFER, 0)
     who.answer(Join, joined(), 0)
     who.machine.hold(NETWORK, HELD)
