@@ -326,6 +326,26 @@ def test_pages_show_each_entry_once_however_few_fit(house: House) -> None:
     assert isinstance(house.call("audit.list", after="x"), Failed)
 
 
+def test_an_export_in_pages_is_all_of_it_in_order_and_verifies(house: House) -> None:
+    fill(house, 450)
+    house.network()
+    links, after = [], ""
+    while True:
+        reply = house.call("audit.export", limit=200, after=after)
+        assert isinstance(reply, Result), reply
+        links += [msgspec.convert(with_bytes(item), Link) for item in reply.items]
+        after = reply.next
+        if not after:
+            break
+
+    assert [link.seq for link in links] == list(range(1, 452))
+    assert verify(links)[house.registry.audit_head.controller] == house.registry.audit_head
+
+
+def with_bytes(item: dict[str, Any]) -> dict[str, Any]:
+    return item | {name: bytes.fromhex(item[name]) for name in ("prev", "hash")}
+
+
 # how long
 
 
