@@ -158,6 +158,19 @@ def test_a_network_of_the_config_can_be_neither_deleted_nor_renamed(house: House
     assert house.count("pool") == 0
 
 
+def test_an_imported_network_that_is_infrastructure_stays_so(house: House) -> None:
+    """What controller.yaml does not name is not its matter."""
+    name = "8056c2e21c000001"
+    hashed = {"id": name, "name": "earth", "infrastructure": "1"}
+    part = {"zt1": "1", f"zt1:network:{name}:~": hashed}
+    house.do("import", id="import-0001", part=part, number=0, last=True)
+    configured(house, {"name": "home"})
+    refused = failed(house.call("network.delete", network="earth"))
+    shown = house.do("network.show", network="earth")[0]
+
+    assert (refused.code, shown["infrastructure"]) == (Exit.DENIED, True)
+
+
 def test_keys_of_the_config_hold_at_each_start_and_others_stay(house: House) -> None:
     configured(house, {"name": "home", "mtu": 1300})
     house.do("network.set", network="home", mtu=1400, desc="by hand")

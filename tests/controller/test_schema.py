@@ -155,6 +155,20 @@ def test_a_mutable_field_of_a_network_is_set_and_exported(house: House, name: st
     assert (exported(house, r"zt1:network:\w+:~")[name], before != text) == (text, True)
 
 
+def test_the_pools_of_a_network_are_changed_and_exported(house: House) -> None:
+    house.network(ipv6="fd00:9::/64")
+    pools = ("v4AssignPool", "v6AssignPool")
+    before = [exported(house, r"zt1:network:\w+:~")[name] for name in pools]
+    for more in ("10.10.0.0/24", "fd00:a::/64"):
+        house.do("pool.add", network="home", range=more)
+    house.do("pool.remove", network="home", range="10.9.0.0/16")
+    after = [exported(house, r"zt1:network:\w+:~")[name] for name in pools]
+
+    first, second = (f"fd00:{n}:0000:0000:0000:0000:0000:0000/64" for n in ("0009", "000a"))
+    assert before == ["10.9.0.0/16", first]
+    assert after == ["10.10.0.0/24", f"{first},{second}"]
+
+
 @pytest.mark.parametrize("name", MUTABLE_MEMBER)
 def test_a_mutable_field_of_a_member_is_set_and_exported(house: House, name: str) -> None:
     house.enrol(house.network())
