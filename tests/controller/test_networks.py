@@ -12,6 +12,16 @@ from protocol.ids import NETWORKS_MAX
 from protocol.messages import Joined
 from runtime.failure import Exit
 from tests.controller.house import House
+from tests.controller.test_settings import KEYS
+
+# each otherwise than in KEYS
+BY_HAND: dict[str, Any] = {key: type(value)() for key, value in KEYS.items()} | {
+    "private": True,
+    "topology": "mesh",
+    "mesh_max": 41,
+    "v4_assign": "zt",
+    "v6_assign": "zt",
+}
 
 
 def failed(reply: object) -> Failed:
@@ -137,11 +147,20 @@ def test_a_network_with_more_members_than_a_mesh_may_have_becomes_none(house: Ho
 
 
 def test_networks_of_the_config_are_made_with_all_their_keys(house: House) -> None:
-    configured(house, {"name": "home", "ipv4": "10.9.0.0/16", "mtu": 1300, "owner": "local:a"})
-    shown = house.do("network.show", network="home")[0]
+    ranges = ["10.9.0.0/16", "10.10.0.0/16", "fd00:9::/64"]
+    wanted = {"name": "home", "ipv4": ranges[:2], "ipv6": ranges[2], "owner": "local:a"} | KEYS
+    configured(house, wanted)
+    made = house.do("network.show", network="home")[0]
+    house.do("network.set", network="home", **BY_HAND)
+    house.do("network.give", network="home", owner="local:b")
+    configured(house, wanted)
+    held = house.do("network.show", network="home")[0]
 
-    assert (shown["ranges"], shown["mtu"], shown["owner"]) == (["10.9.0.0/16"], 1300, "local:a")
-    assert shown["infrastructure"]
+    assert BY_HAND.keys() == KEYS.keys()
+    for shown in (made, held):
+        assert (shown["ranges"], shown["owner"]) == (ranges, "local:a")
+        assert shown["infrastructure"]
+        assert {key: shown[key] for key in KEYS} == KEYS
 
 
 def test_a_network_of_the_config_can_be_neither_deleted_nor_renamed(house: House) -> None:
