@@ -14,7 +14,18 @@ from msgspec.structs import replace
 from controller.front.sockets import ZAP_ENDPOINT
 from protocol.joinstring import JoinString, render_join_string
 from protocol.keys import CurvePublic, curve_public, new_curve_pair, to_z85
-from protocol.messages import Admit, Code, Done, FetchRows, Joined, Refused, Reply, Unchanged
+from protocol.messages import (
+    Admit,
+    Code,
+    Done,
+    FetchRows,
+    Joined,
+    Mint,
+    Refused,
+    Reply,
+    Rotate,
+    Unchanged,
+)
 from tests.controller.farm import TREE, Controller, running
 from tests.controller.node import Line, Node, RefusalError, SilenceError
 
@@ -87,11 +98,11 @@ def test_an_open_line_of_a_node_is_refused_and_then_cut_as_soon_as_it_is_banned(
     assert isinstance(other.refresh(network), Joined | Unchanged)
 
 
-@pytest.mark.parametrize("asked", ["hello", "join", "leave", "rows"])
+@pytest.mark.parametrize("asked", ["hello", "join", "leave", "rows", "rotate", "mint"])
 def test_whatever_a_banned_node_says_first_is_refused(
     controller: Controller, network: str, asked: str
 ) -> None:
-    node = controller.node(network).enrol(network)
+    node = controller.node(network, roles=["mint"]).enrol(network)
     line = node.connect()
     controller.ask("member.ban", network=network, member="n1")
     match asked:
@@ -101,6 +112,10 @@ def test_whatever_a_banned_node_says_first_is_refused(
             reply = node.join(network)
         case "leave":
             reply = node.leave(network)
+        case "rotate":
+            reply = line.ask(Rotate(line.id(), bytes(new_curve_pair()[0])))
+        case "mint":
+            reply = line.ask(Mint(line.id(), network, bytes(new_curve_pair()[0]), 1, 60_000))
         case _:
             reply = line.ask(FetchRows(line.id(), network, 0))
     node.close()
