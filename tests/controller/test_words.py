@@ -144,6 +144,11 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
         | {"desc": "rack"},
     ),
     (
+        "token.create",
+        "home",
+        HOME | {"uses": 1, "ttl": 600, "roles": (), "address": "", "ask": False, "desc": ""},
+    ),
+    (
         "token.list",
         "home --by 'node *' --state used --state live --limit 7 --after x",
         HOME | PAGE | {"by": "node *", "states": ("used up", "live")},
@@ -151,6 +156,7 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("token.show", "0123456789ab", {"token": "0123456789ab"}),
     ("token.revoke", "0123456789ab --yes", {"token": "0123456789ab"}),
     ("token.prune", "--older 2h", {"older": 7200}),
+    ("token.prune", "", {"older": 86400}),
     (
         "audit.list",
         "--actor 'node *' --action 'token.*' --object 'x*' --since 90m --limit 7 --after x",
