@@ -247,20 +247,24 @@ def test_destructive_verbs_ask_on_a_terminal_and_want_a_word_from_a_script(
 ) -> None:
     import pty
 
+    def at_a_terminal(word: bytes) -> int:
+        master, slave = pty.openpty()
+        words = ["network", "delete", "doomed", "--socket", str(controller.socket)]
+        with subprocess.Popen(
+            [sys.executable, "-m", "controller.admin", *words],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=TREE,
+        ) as asked:
+            os.write(master, word + b"\n")
+            code = asked.wait(20)
+        os.close(master)
+        os.close(slave)
+        return code
+
     controller.network("doomed", ipv4="10.8.0.0/16")
-    master, slave = pty.openpty()
-    words = ["network", "delete", "doomed", "--socket", str(controller.socket)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "controller.admin", *words],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        cwd=TREE,
-    ) as asked:
-        os.write(master, b"n\n")
-        assert asked.wait(20) == Exit.USAGE
-    os.close(master)
-    os.close(slave)
+    assert at_a_terminal(b"n") == at_a_terminal(b"") == Exit.USAGE
     script = said(controller.ncadm("network", "delete", "doomed"), Exit.USAGE)
     rehearsed = said(controller.ncadm("network", "delete", "doomed", "--dry-run"), 0)
 
@@ -270,6 +274,9 @@ def test_destructive_verbs_ask_on_a_terminal_and_want_a_word_from_a_script(
     assert rehearsed == "nothing was changed (--dry-run); this would change:\n"
     assert len(controller.ask("network.show", network="doomed")) == 1
     said(controller.ncadm("network", "delete", "doomed", "--yes"), 0)
+    said(controller.ncadm("network", "show", "doomed"), Exit.NOT_FOUND)
+    controller.network("doomed", ipv4="10.8.0.0/16", id="once-more-doomed")
+    assert at_a_terminal(b"y") == 0
     said(controller.ncadm("network", "show", "doomed"), Exit.NOT_FOUND)
 
 
