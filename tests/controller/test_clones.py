@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.front.clones import ASKED_MAX, PATIENCE, Clones
+from protocol.admin import Result
 from protocol.messages import Code, Joined, Ping, Pong, Refused, Unchanged, Welcome
 from tests.controller.farm import Controller, running
 from tests.controller.house import Guest, House
@@ -70,6 +71,7 @@ def test_an_answer_on_the_older_connection_shows_that_there_are_two_and_the_newe
     network, first, copy = two(house)
     (number,) = pings(house, first.routing)
     assert (pings(house, copy.routing), cloned(house)) == ([], "")
+    now = house.call("watch", after="")
     house.say(first, Pong(number, 0))
     told = [r for r in house.pushed(first) if isinstance(r, Refused)]
     house.say(first, Pong(number, 0))  # answered once
@@ -82,6 +84,9 @@ def test_an_answer_on_the_older_connection_shows_that_there_are_two_and_the_newe
         f"{network}/{house.do('member.show', **HOME)[0]['address']}"
     ]
     assert "two at once" in audited[0].detail
+    assert isinstance(now, Result)
+    events = house.do("watch", after=now.next)
+    assert [(e["event"], e["detail"]) for e in events] == [("node.cloned", audited[0].detail)]
     session = house.sessions.get(first.key)
     assert session is not None
     assert session.routing == copy.routing
