@@ -1,7 +1,8 @@
 """The networks of controller.yaml: made when they are missing, changed to what their keys say.
 
 They are infrastructure: nobody can delete or rename them. A key that the file does not name stays as
-`ncadm network set` left it; ranges count only when a network is made.
+`ncadm network set` left it; ranges count only when a network is made. A network that the file does not
+name any more is one like others; an imported one stays infrastructure until the file has named it.
 """
 
 import logging
@@ -34,16 +35,22 @@ def ensure_networks(office: Office, wanted: Sequence[NetworkConfig]) -> None:
             _keep(office, network, one)
     named = {one.name for one in wanted}
     for network in known.values():
-        imported = network.request.startswith(IMPORTED)
-        if network.infrastructure and network.name not in named and not imported:
-            plain = msgspec.structs.replace(network, infrastructure=False)
+        if network.infrastructure and network.name not in named and not is_imported(network):
+            # one that the file names later may get this one's name, when it has another by then
+            request = f"{network.number:06x} plain"
+            plain = msgspec.structs.replace(network, infrastructure=False, request=request)
             store(office, plain, "network.set", {"infrastructure": False})
+
+
+def is_imported(network: Network) -> bool:
+    """And controller.yaml has never named it."""
+    return network.request.startswith(IMPORTED)
 
 
 def _create(one: NetworkConfig) -> Create:
     keys = {name: getattr(one, name) for name in Wanted.__struct_fields__}
     return Create(
-        id=f"config {one.name}",
+        id=_request(one),
         name=one.name,
         ipv4=one.ipv4,
         ipv6=one.ipv6,
@@ -52,8 +59,14 @@ def _create(one: NetworkConfig) -> Create:
     )
 
 
+def _request(one: NetworkConfig) -> str:
+    return f"config {one.name}"
+
+
 def _keep(office: Office, network: Network, one: NetworkConfig) -> None:
     values = columns_of(one) | {"infrastructure": True}
+    if is_imported(network):
+        values["request"] = _request(one)
     if one.owner:
         values["owner"] = check_owner(one.owner)
     changes = {name: value for name, value in values.items() if getattr(network, name) != value}

@@ -13,6 +13,7 @@ from controller.store import model
 from controller.store.records import Network
 from controller.store.sums import NO_FLOORS
 from controller.store.work import Work
+from controller.verbs.configured import is_imported
 from controller.verbs.network import Name, count_members, describe
 from controller.verbs.office import Items, Office
 from protocol.messages import Code
@@ -27,6 +28,12 @@ _TABLES = (
     model.FLOOR,
 )
 
+_TAKEN_OUT = "take it out of controller.yaml first, and start the controller anew"
+_NAMED_FIRST = (
+    "it came so from elsewhere; if it shall go: name it in controller.yaml, start the controller,"
+    " take it out again, start it anew"
+)
+
 
 def delete(office: Office, wanted: Name) -> Items:
     """The answer counts what went with it; `told` are the members that were connected."""
@@ -35,7 +42,7 @@ def delete(office: Office, wanted: Name) -> Items:
         raise RefusedError(
             Code.DENIED,
             f"cannot delete network {network.name}: it is infrastructure",
-            hint="take it out of controller.yaml first, and start the controller anew",
+            hint=_NAMED_FIRST if is_imported(network) else _TAKEN_OUT,
         )
     counts = {
         "members": count_members(office, [network.number]).get(network.number, 0),

@@ -188,6 +188,21 @@ def test_an_imported_network_that_is_infrastructure_stays_so(house: House) -> No
     shown = house.do("network.show", network="earth")[0]
 
     assert (refused.code, shown["infrastructure"]) == (Exit.DENIED, True)
+    assert "name it in controller.yaml" in (refused.hint or "")
+    configured(house, {"name": "home"}, {"name": "earth"})
+    configured(house, {"name": "home"})
+    house.do("network.delete", network="earth")
+    assert [item["name"] for item in house.do("network.list")] == ["home"]
+
+
+def test_a_name_that_a_network_of_the_config_once_had_is_free_for_another(house: House) -> None:
+    configured(house, {"name": "earth", "ipv4": "10.8.0.0/16"})
+    configured(house)
+    house.do("network.set", network="earth", name="mars")
+    configured(house, {"name": "earth", "ipv4": "10.9.0.0/16"})
+    made = {item["name"]: item["ranges"] for item in house.do("network.list")}
+
+    assert made == {"mars": ["10.8.0.0/16"], "earth": ["10.9.0.0/16"]}
 
 
 def test_keys_of_the_config_hold_at_each_start_and_others_stay(house: House) -> None:
