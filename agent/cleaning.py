@@ -10,7 +10,6 @@ given back first. A NIC in a probe namespace or under `zos` comes home, down and
 import shutil
 
 from agent.boot import recover
-from agent.boot.status import boottime
 from agent.control import is_running
 from agent.dhcp import resolv
 from agent.dhcp.release import give_back
@@ -30,6 +29,7 @@ from netns.netlink import Netlink
 from netns.nft import Nft
 from netns.spaces import HOST, Spaces
 from netns.sysctl import read_sysctl, set_sysctls
+from runtime.clock import boottime
 from runtime.failure import CannotError, Exit
 from runtime.paths import RUN
 

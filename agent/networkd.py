@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from agent.boot.failover import UplinkKeeper
-from agent.boot.status import boot_instant, boottime
+from agent.boot.status import boot_instant
 from agent.config import AgentConfig
 from agent.control_server import Handler, serve_control
 from agent.enrol.join_file import take_join_file
@@ -42,7 +42,7 @@ from netns.wireguard.backend import WireGuardBackend
 from netns.wireguard.choice import choose_backend
 from runtime import files
 from runtime.alone import alone
-from runtime.clock import SAVE_EACH, FlooredClock
+from runtime.clock import SAVE_EACH, FlooredClock, boottime
 from runtime.failure import CannotError, Exit, with_hint
 from runtime.paths import RUN, STATE
 

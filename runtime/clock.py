@@ -33,6 +33,11 @@ def boot_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
+def boottime() -> float:
+    """Seconds since power-on, asleep or not: what leases and phases count on."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def boot_id() -> str:
     """Another one after each boot."""
     return BOOT_ID.read_text().strip()

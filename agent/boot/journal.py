@@ -18,7 +18,8 @@ import msgspec
 
 from agent.boot import status
 from agent.boot.console import news
-from agent.boot.status import BootStatus, Step, boottime
+from agent.boot.status import BootStatus, Step
+from runtime.clock import boottime
 
 Tell = Callable[[float, str], None]  # seconds since the boot instant, a line for people
 

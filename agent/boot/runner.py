@@ -22,7 +22,7 @@ from agent.boot.journal import Journal, Tell
 from agent.boot.layers import ensure_layers
 from agent.boot.machine import Commit, Machine, Preferences, Quit, Rest, Resting, Solicit
 from agent.boot.probe import Probe
-from agent.boot.status import BootStatus, Step, Uplink, boot_instant, boottime
+from agent.boot.status import BootStatus, Step, Uplink, boot_instant
 from agent.boot.status import load as load_status
 from agent.boot.uplink import Choice, Ranked
 from agent.config import AgentConfig, Supervisor
@@ -34,6 +34,7 @@ from netns.netlink import Netlink
 from netns.spaces import Spaces
 from netns.values import Link
 from runtime import alone as runtime_alone
+from runtime.clock import boottime
 from runtime.failure import CannotError
 from runtime.paths import RUN
 

@@ -8,7 +8,6 @@ boot had come. Seconds are relative to `boot_instant`; addresses are text here.
 """
 
 import os
-import time
 from enum import StrEnum
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import msgspec
 
 from agent.phases import BOOT
 from runtime import files
+from runtime.clock import boottime
 from runtime.failure import CannotError
 from runtime.paths import RUN
 
@@ -87,11 +87,6 @@ class BootStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Instant(msgspec.Struct, frozen=True):
     started: float
-
-
-def boottime() -> float:
-    """Seconds since power-on, sleep included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def boot_instant(now: float, path: Path = INSTANT) -> float:

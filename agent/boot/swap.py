@@ -15,11 +15,11 @@ from agent.boot import commit
 from agent.boot.recover import BRIDGE, bring_home, observe
 from agent.config import Nics
 from agent.dhcp.lease import Lease
-from agent.dhcp.runner import boottime
 from agent.static.config import Static
 from netns.netlink import Netlink
 from netns.spaces import HOST, Spaces
 from netns.sysctl import set_sysctls
+from runtime.clock import boottime
 from runtime.failure import CannotError
 
 log = logging.getLogger(__name__)

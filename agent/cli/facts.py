@@ -9,6 +9,7 @@ from agent.explain import Facts
 from agent.ndmz import status as ndmz_status
 from agent.phases import ZOS
 from agent.status import load_status
+from runtime.clock import boottime
 from runtime.files import DamagedFileError
 
 LEASED = ("zos", "npub4")
@@ -16,7 +17,7 @@ LEASED = ("zos", "npub4")
 
 def read_facts() -> Facts:
     """From the status files; never waits for a daemon."""
-    now, daemon = boot_status.boottime(), load_status()
+    now, daemon = boottime(), load_status()
     running = is_running()
     return Facts(
         boot=boot_status.load(),

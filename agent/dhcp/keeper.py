@@ -22,7 +22,7 @@ from agent.dhcp.machine import Drop, Use
 from agent.dhcp.port import LinkPort
 from agent.dhcp.record import LeaseRecord
 from agent.dhcp.resolv import write_resolv_conf
-from agent.dhcp.runner import Client, boottime, new_machine
+from agent.dhcp.runner import Client, new_machine
 from agent.dhcp.status import KeeperStatus, status_path
 from agent.dhcp.store import forget_lease, store_lease
 from netns.monitor import Changed, Group, Monitor, Resync
@@ -30,6 +30,7 @@ from netns.netlink import Netlink
 from netns.spaces import Spaces
 from netns.values import Link
 from runtime import files
+from runtime.clock import boottime
 from runtime.failure import CannotError, Exit
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import random
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
@@ -20,18 +19,14 @@ from msgspec import Struct
 from agent.dhcp.lease import Lease
 from agent.dhcp.machine import Bound, Drop, Machine, Requesting, Selecting, Send, Use, Waiting
 from agent.dhcp.options import BadMessageError, StrayMessageError
+from agent.dhcp.pace import Pace
 from agent.dhcp.port import LinkPort
 from agent.dhcp.wire import Query, decode_reply
 from netns.spaces import Spaces
+from runtime.clock import boottime
 from runtime.failure import CannotError
 
 log = logging.getLogger(__name__)
-LONGEST_PAUSE = 300.0  # timers stand still while the machine sleeps, leases do not
-
-
-def boottime() -> float:
-    """The clock that leases count on: seconds since power-on, asleep or not."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Port(Protocol):
@@ -74,7 +69,7 @@ class Client:
         self.refused = 0  # for us, and bad
         self.last_refused = ""
         self._port, self._perform, self._clock, self._tell = port, perform, clock, tell
-        self._stir = asyncio.Event()
+        self._pace = Pace(clock)
         port.received = self._receive
         port.refused = self._count
 
@@ -86,7 +81,7 @@ class Client:
                 await self._act()
                 if isinstance(self.machine.state, Bound | Waiting):
                     self._port.rest()
-                await self._pause()
+                await self._pace.until(self.machine.deadline)
                 self.machine.wake(self._clock())
         finally:
             self._port.rest()
@@ -94,12 +89,12 @@ class Client:
     def reconnect(self) -> None:
         """The link has a carrier again."""
         self.machine.reconnect(self._clock())
-        self._stir.set()
+        self._pace.stir()
 
     def conflict(self, holder: str) -> None:
         """`holder`, a MAC, uses our address."""
         self.machine.conflict(self._clock(), holder=holder)
-        self._stir.set()
+        self._pace.stir()
 
     async def _act(self) -> None:
         actions = self.machine.actions()
@@ -119,20 +114,11 @@ class Client:
         except OSError as error:  # no carrier, link down, no route: as good as a lost packet
             log.debug("not sent", extra={"reason": error.strerror})
 
-    async def _pause(self) -> None:
-        wait = min(self.machine.deadline - self._clock(), LONGEST_PAUSE)
-        try:
-            async with asyncio.timeout(max(0.0, wait)):
-                await self._stir.wait()
-        except TimeoutError:
-            pass
-        self._stir.clear()
-
     def _receive(self, payload: bytes) -> None:
         reply = decode_reply(payload, query=self.machine.query)
         log.debug("received", extra={"reply": reply})
         self.machine.receive(reply, self._clock())
-        self._stir.set()
+        self._pace.stir()
 
     def _count(self, error: BadMessageError) -> None:
         if isinstance(error, StrayMessageError):

@@ -4,7 +4,6 @@ client = Client(new_machine(duid), LinkPort(…), perform, avoid=lan)
 await client.run(first=delegation)
 """
 
-import asyncio
 import logging
 import random
 import secrets
@@ -13,11 +12,12 @@ from ipaddress import IPv6Network
 from typing import Protocol
 
 from agent.dhcp.options import BadMessageError, StrayMessageError
-from agent.dhcp.runner import LONGEST_PAUSE, boottime
+from agent.dhcp.pace import Pace
 from agent.dhcp6.delegation import Delegation
 from agent.dhcp6.machine import Machine
 from agent.dhcp6.state import Bound, Drop, Released, Send, Use, Waiting
 from agent.dhcp6.wire import Query, decode_answer
+from runtime.clock import boottime
 from runtime.failure import CannotError
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Client:
         self.last_refused = ""
         self._port, self._perform, self._avoid = port, perform, avoid
         self._clock, self._tell = clock, tell
-        self._stir = asyncio.Event()
+        self._pace = Pace(clock)
         port.received = self._receive
         port.refused = self._count
 
@@ -84,7 +84,7 @@ class Client:
                     return
                 if isinstance(self.machine.state, Bound | Waiting):
                     self._port.rest()
-                await self._pause()
+                await self._pace.until(self.machine.deadline)
                 self.machine.wake(self._clock())
         finally:
             self._port.rest()
@@ -110,22 +110,13 @@ class Client:
         except CannotError as error:
             log.debug("not sent", extra={"reason": error.message})
 
-    async def _pause(self) -> None:
-        wait = min(self.machine.deadline - self._clock(), LONGEST_PAUSE)
-        try:
-            async with asyncio.timeout(max(0.0, wait)):
-                await self._stir.wait()
-        except TimeoutError:
-            pass
-        self._stir.clear()
-
     def _receive(self, payload: bytes) -> None:
         answer = decode_answer(payload, query=self.machine.query, avoid=self._avoid())
         log.debug("received", extra={"reply": answer})
         for reason in answer.left_out:
             self._note(reason)
         self.machine.receive(answer, self._clock())
-        self._stir.set()
+        self._pace.stir()
 
     def _count(self, error: BadMessageError) -> None:
         if not isinstance(error, StrayMessageError):

@@ -16,7 +16,6 @@ from contextlib import suppress
 from ipaddress import IPv6Network
 from typing import NoReturn
 
-from agent.dhcp.runner import boottime
 from agent.dhcp6.delegation import Delegation, client_duid
 from agent.dhcp6.port import LinkPort
 from agent.dhcp6.release import give_back
@@ -28,6 +27,7 @@ from agent.ndmz.guard import UPLINK6
 from agent.ndmz.plan import SPACE
 from netns.spaces import Spaces
 from netns.values import IPNetwork, Link
+from runtime.clock import boottime
 
 log = logging.getLogger(__name__)
 

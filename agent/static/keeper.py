@@ -18,7 +18,6 @@ from typing import NoReturn
 from agent.dhcp.announce import announce_and_probe
 from agent.dhcp.keeper import DEFAULT_METRIC, SETTLE_S, LinkGoneError
 from agent.dhcp.resolv import write_servers
-from agent.dhcp.runner import boottime
 from agent.dhcp.status import KeeperStatus, status_path
 from agent.static.config import Fixed
 from netns.monitor import Group, Monitor
@@ -27,6 +26,7 @@ from netns.spaces import Spaces
 from netns.sysctl import set_sysctls
 from netns.values import IPAddress, Link, Protocol
 from runtime import files
+from runtime.clock import boottime
 from runtime.failure import CannotError
 
 log = logging.getLogger(__name__)

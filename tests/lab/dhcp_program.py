@@ -18,9 +18,10 @@ from agent.dhcp.apply import apply_lease, prepare_link
 from agent.dhcp.keeper import keep_lease
 from agent.dhcp.lease import Lease, client_id
 from agent.dhcp.resolv import resolv_conf_path
-from agent.dhcp.runner import NoLease, boottime, probe_lease
+from agent.dhcp.runner import NoLease, probe_lease
 from netns.netlink import Netlink
 from netns.spaces import HOST, Spaces
+from runtime.clock import boottime
 from tests.agent.dhcp.replies import option
 
 

@@ -8,8 +8,9 @@ from itertools import count
 from agent.dhcp.lease import Lease
 from agent.dhcp.machine import Drop, Machine, Use
 from agent.dhcp.options import BadMessageError
-from agent.dhcp.runner import Client, NoLease, boottime, why_none
+from agent.dhcp.runner import Client, NoLease, why_none
 from agent.dhcp.wire import MessageType, Query
+from runtime.clock import boottime
 from tests.agent.dhcp.replies import MAC, reply
 
 
