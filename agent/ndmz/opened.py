@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from msgspec import Struct
 
+from agent.ndmz import settings
 from agent.ndmz.apply import Hands
 from agent.ndmz.counts import without_counts
 from agent.ndmz.guard import TABLE
@@ -16,6 +17,8 @@ from netns.monitor import Group, Monitor
 from netns.netlink import Netlink
 from netns.nft import Nft, NftError
 from netns.spaces import Spaces
+from netns.sysctl import set_sysctls
+from runtime.failure import CannotError
 
 TABLES = (f"inet {TABLE}", f"bridge {TABLE}")
 
@@ -34,7 +37,7 @@ class Opened(Struct, frozen=True):
     async def open(cls, spaces: Spaces) -> "Opened":
         groups = Group.LINK | Group.ADDRESS | Group.ROUTE
         async with AsyncExitStack() as stack:
-            nft, host_nft = await Nft.open(spaces, SPACE), await Nft.open(spaces, HOST)
+            nft, host_nft = await _open_nft(spaces), await Nft.open(spaces, HOST)
             stack.push_async_callback(nft.close)
             stack.push_async_callback(host_nft.close)
             inside, host = await Netlink.open(spaces, SPACE), await Netlink.open(spaces, HOST)
@@ -50,6 +53,15 @@ class Opened(Struct, frozen=True):
             stack.callback(events.close)
             hands = Hands(spaces, host, inside)
             return cls(hands, nft, host_nft, monitors, events, stack.pop_all())
+
+
+async def _open_nft(spaces: Spaces) -> Nft:
+    """Where nobody can see whether the guard stands, nothing is forwarded. Raises CannotError."""
+    try:
+        return await Nft.open(spaces, SPACE)
+    except CannotError:
+        await set_sysctls(spaces, SPACE, settings.CLOSED, skip_missing=True)
+        raise
 
 
 async def list_guard(nft: Nft) -> str:

@@ -11,6 +11,7 @@ from time import sleep
 import pytest
 from msgspec.structs import replace
 
+from lab.internet import WEB4
 from lab.node import Node
 from lab.programs import JOIN_FILE, ncadm
 from lab.router import Lan, lone_server
@@ -206,11 +207,20 @@ def test_what_is_missing_or_in_the_way_is_named_until_it_is_gone(n3: Node, what:
         recovers(n3, phase)
 
 
-def test_without_libnftables_nothing_is_forwarded_and_the_package_is_named(n3: Node) -> None:
+def test_without_libnftables_nothing_is_forwarded_and_the_package_is_named(
+    farm: Living, n3: Node
+) -> None:
+    """Without it nobody sees whether the guard stands."""
     words = ("there is no libnftables.so.1 on this machine", "apt-get install nftables")
+    space = farm.status("n3")["networks"][0]["namespace"]
+    ping = n3.inside(space, "ping", "-c1", "-W1", "-q", str(WEB4))
+    assert n3.ok(*ping)
     with spoiled(n3, f"mount --bind /dev/null {LIBRARY}", f"umount {LIBRARY}"):
         kill(n3, pid_of(n3, NETWORKD))
         says(n3, *words)
+
+        assert not n3.ok(*ping)
+
         wait_fails(n3, "ndmz", *words)
         wait_fails(n3, "overlay", *words)
 
