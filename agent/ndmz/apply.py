@@ -87,7 +87,8 @@ async def _set_port(hands: Hands, step: SetPort) -> None:
         await netlink.set_link(port.index, master=bridge.index)
     if port.isolated != step.isolated:
         await netlink.set_link(port.index, isolated=step.isolated)
-    if not port.up:
+    if not port.up:  # killed when it was just made, we have not said this yet
+        await set_sysctls(hands.spaces, step.space, settings.port(step.name), skip_missing=True)
         await netlink.set_link(port.index, up=True)
 
 

@@ -55,7 +55,9 @@ async def plug(spaces: Spaces, near: Netlink, cable: Cable) -> None:
             for netlink, left in ((near, port), (workload, end)):
                 if left is not None:
                     await netlink.delete_link(left.index)
-            port, whole = await _make(spaces, near, workload, cable), False
+            port, whole = await _make(near, workload, cable), False
+        if not port.up:  # just made, also by one of us who was killed then
+            await _set_up(spaces, cable)
         await _set_port(near, port, cable)
         await _configure(workload, cable, new=not whole)
     finally:
@@ -69,8 +71,8 @@ async def unplug(near: Netlink, *ports: str) -> None:
     await near.delete_links([link.index for link in ours])
 
 
-async def _make(spaces: Spaces, near: Netlink, workload: Netlink, cable: Cable) -> Link:
-    port = await near.add_veth(
+async def _make(near: Netlink, workload: Netlink, cable: Cable) -> Link:
+    return await near.add_veth(
         cable.port,
         role=cable.port,
         peer=cable.link,
@@ -79,9 +81,11 @@ async def _make(spaces: Spaces, near: Netlink, workload: Netlink, cable: Cable) 
         peer_mac=cable.mac,
         there=workload,
     )
+
+
+async def _set_up(spaces: Spaces, cable: Cable) -> None:
     await set_sysctls(spaces, cable.space, settings.port(cable.port), skip_missing=True)
     await set_sysctls(spaces, cable.workload, settings.workload(cable.link), skip_missing=True)
-    return port
 
 
 async def _set_port(near: Netlink, port: Link, cable: Cable) -> None:
