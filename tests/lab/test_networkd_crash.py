@@ -1,15 +1,19 @@
-"""networkd is killed at random moments of its start; the next one leaves what a clean start leaves."""
+"""networkd is killed in its start, after named steps and at random moments; the next one leaves what a
+clean start leaves.
+"""
 
 import json
 import random
+import signal
 import time
+from collections import Counter
 from difflib import unified_diff
 from ipaddress import IPv4Interface, IPv6Interface
 
 import pytest
 
 from agent.ndmz.counts import without_counts
-from lab.host import Process, wait_until
+from lab.host import PYTHON, Process, wait_until
 from lab.internet import internet
 from lab.network import switch
 from lab.node import Node
@@ -17,12 +21,15 @@ from lab.router import Lan, Site, router
 from lab.world import World
 from tests.lab.boot_node import configure, kernel_state
 from tests.lab.boot_node import internet as boot
+from tests.lab.home import PROGRAMS
+from tests.lab.programs.agent_dies import STEPS
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(240)]
 
 SITE = Site("b", 2, Lan(IPv4Interface("192.168.7.1/24"), IPv6Interface("2001:db8:b:1::1/64")))
 SPACES = ("ndmz", "n-blue")
 MOMENTS = 8
+FEW = 4
 OWN_MAC = {"eth0", "zos", "npub4", "npub6", "tonrs", "public"}
 
 
@@ -79,6 +86,48 @@ def power_cycle(node: Node) -> None:
     node.power_cut()
     node.boot()
     boot(node)
+
+
+def clean_start(node: Node) -> list[str]:
+    """What a start that nobody kills leaves; the steps that it took are in the log."""
+    power_cycle(node)
+    daemon = networkd_until(node, "", 0)
+    wait_until("all of it", lambda: is_ready(node))
+    left = state(node)
+    end(daemon)
+    return left
+
+
+def networkd_until(node: Node, step: str, number: int) -> Process:
+    words = (PYTHON, PROGRAMS / "agent_dies.py", step, str(number), "networkd")
+    return node.spawn(*words, log=node.log("steps"))
+
+
+def test_networkd_killed_after_any_step_is_made_good_by_the_next(node: Node) -> None:
+    """Each of a kind that has few, each third of one that has many."""
+    clean = clean_start(node)
+    lines = node.log("steps").read_text().splitlines()
+    steps = Counter(line.removeprefix("step ") for line in lines if line.startswith("step "))
+    points = [
+        (name, number)
+        for name, count in steps.items()
+        for number in range(1, count + 1, 1 if count <= FEW else 3)
+    ]
+    print(steps)
+    for name, number in points:
+        power_cycle(node)
+        killed = networkd_until(node, name, number)
+        code = killed.wait(20)
+        daemon = networkd(node)
+        wait_until(f"all of it, after {name} {number}", lambda: is_ready(node))
+        after = state(node)
+        end(daemon)
+
+        differs = "\n".join(unified_diff(clean, after, n=1, lineterm=""))
+        assert not differs, f"killed after {name} {number}:\n{differs}"
+        assert code == -signal.SIGKILL
+
+    assert set(steps) == set(STEPS)
 
 
 def test_networkd_killed_at_any_moment_is_made_good_by_the_next(node: Node) -> None:
