@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 NETWORKD = "zosnet-agent networkd"
 PING = ("ping", "-q", "-i", "0.01", "-c", "1200", "-W", "1")
 GROUPS = "/run/cgroup"
+ENDS_WITHIN = 5.0  # seconds, after SIGTERM too
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_networkd_is_stopped_and_no_packet_is_lost(farm: Living, signal: str, wh
     ]
     sleep(0.5)
     n2.script(f"kill -{signal} {' '.join(WHOM[whom](n2))}")
-    gone = await_that("its end", lambda: networkd not in processes(n2))
+    gone = await_that("its end", lambda: networkd not in processes(n2), ENDS_WITHIN)
     back = await_that("the next networkd", lambda: sees_all(farm, "n2", besides=networkd))
     running = [flow.poll() is None for flow in flows]
     ended = [flow.wait(20) for flow in flows]

@@ -14,6 +14,7 @@ from lab.demo import prepare
 from lab.farm import FARM, build_farm
 from lab.host import PYTHON, wait_until
 from lab.node import Node
+from lab.programs import NETWORK, ncadm
 from lab.progress import Progress
 from lab.world import World
 from runtime.clock import wall_ms
@@ -24,12 +25,14 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 WALL, UNIT = "/var/lib/wall", "/etc/zinit/networkd.yaml"
 YEAR = 365 * 86_400_000  # ms
+LIFE = "30d"  # of a membership that is not renewed
 FIRST = 2 * 86_400_000  # ms since 1970: where a clock without a battery starts
 
 
 @pytest.fixture(scope="module")
 def farm(shared_world: World) -> Iterator[Living]:
     living = Living(made := build_farm(shared_world, FARM), prepare(made, Progress(io.StringIO())))
+    ncadm(made.controller, "network", "set", NETWORK.name, "--life", LIFE)
     n2 = living.node("n2")
     unit = n2.path(UNIT).read_text()
     program = f"{PYTHON} {PROGRAMS / 'agent_elsewhen.py'} {WALL} networkd"
