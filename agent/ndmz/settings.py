@@ -7,6 +7,7 @@ from agent.ndmz.firewall import KEYS as BRIDGE_NF
 from agent.ndmz.guard import BRIDGE_END, INSIDE, SHARED4, UPLINK4, UPLINK6
 from agent.ndmz.host_guard import UPLINK
 from agent.ndmz.pair import FAR
+from agent.ndmz.plan import BRIDGE
 
 FORWARD4, FORWARD6 = "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"
 CLOSED = {FORWARD4: "0", FORWARD6: "0"}
@@ -61,6 +62,7 @@ SPACE = {
 }
 
 LINKS = {
+    BRIDGE: _ipv6(BRIDGE, _NO_IPV6),
     UPLINK4: _ipv6(UPLINK4, _NO_IPV6),
     UPLINK6: _ipv6(UPLINK6, _BY_ROUTER),
     SHARED4: _ipv6(SHARED4, _NO_IPV6),
