@@ -103,6 +103,7 @@ def networkd_until(node: Node, step: str, number: int) -> Process:
     return node.spawn(*words, log=node.log("steps"))
 
 
+@pytest.mark.timeout(480)
 def test_networkd_killed_after_any_step_is_made_good_by_the_next(node: Node) -> None:
     """Each of a kind that has few, each third of one that has many."""
     clean = clean_start(node)
