@@ -33,7 +33,7 @@ READ_ONLY = f"""
 """
 SPOILT = {"full": FILL, "read-only": READ_ONLY}
 NETWORKD = "zosnet-agent networkd"
-SOON = 1.5  # seconds
+SOON = 2.5  # seconds: half of what it may be until a look that comes anyway
 GOES_ON = 3.0  # seconds; with something in its way it would begin anew meanwhile
 
 

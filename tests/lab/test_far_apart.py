@@ -12,7 +12,7 @@ from tests.lab.living import Living, Way, await_that, power_on
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
 ONE_WAY = 0.025  # seconds to the middle of the Internet: 100 ms there and back between two sites
-SOON = 1.5  # seconds; who waits for WireGuard's own repeat waits 5 s
+STALL = 4.0  # seconds; who waits for WireGuard's own repeat waits 5 and a little
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_nodes_that_join_at_one_moment_reach_each_other_without_a_stall(far: Liv
     say("joined together", took)
 
     assert len(took) == 6
-    assert max(took.values()) < SOON
+    assert max(took.values()) < STALL
     assert far.peer("n2", "n3")["through"] == "n1"
     assert min(far.peer("n3", "n1")["answers"].values()) >= 100
 
@@ -77,7 +77,7 @@ def test_nodes_that_boot_from_their_caches_at_one_moment_do_so_too(far: Living) 
     say("booted together", took)
 
     assert len(took) == 6
-    assert max(took.values()) < SOON
+    assert max(took.values()) < STALL
     assert all(far.status(node.name)["networks"][0]["from_cache"] for node in nodes)
 
 
@@ -93,5 +93,5 @@ def test_a_public_node_that_boots_from_its_cache_is_back_without_a_stall(far: Li
     say("n1 rebooted", mine)
 
     assert len(mine) == 2
-    assert max(mine.values()) < SOON
+    assert max(mine.values()) < STALL
     assert far.status("n1")["networks"][0]["from_cache"]
