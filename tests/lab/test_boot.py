@@ -150,6 +150,24 @@ def test_a_server_that_starts_late_is_waited_for(world: World) -> None:
     assert ports(node) == ["eth0"]
 
 
+def test_a_server_that_comes_between_two_rounds_is_found_by_the_next(world: World) -> None:
+    server = world.node("r", disk=False)
+    node = booting_node(world, ("eth0", "lan"))
+    configure(node, "probe: {dhcp: 1}")
+    world.plug(Nic("r", "lan0", "lan"))
+    server.script(lan_script(HOME4))
+    running = start_internet(node)
+    await_rest(node)
+    why = reasons(node)
+    serve_lan(server, HOME4)
+    await_dnsmasq(server)
+
+    assert running.wait(20) == 0
+    assert why == {"eth0": "no offer; no router advertisement"}
+    assert known_status(node).round > 1
+    assert addresses(node, "zos", family=4)[0].startswith("192.168.7.")
+
+
 def test_without_any_network_it_waits_with_reasons_and_a_cable_ends_the_wait_at_once(
     world: World,
 ) -> None:
