@@ -68,7 +68,7 @@ def node_files(farm: Farm) -> dict[str, str | bytes]:
 
 
 def overlay(node: Machine) -> dict[str, Any]:
-    """What a node reports when it has reached its peers: `seconds`, `answered`, `kinds`."""
+    """What a node reports when it has reached its peers: `seconds`, `answered`, `kinds`, `clock`."""
     found: dict[str, Any] = json.loads(node.await_mark("overlay", SLOW))
     return found
 
