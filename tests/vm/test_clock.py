@@ -6,7 +6,7 @@ import pytest
 
 from lab.farm import SITE_A
 from lab.world import World
-from tests.vm.farm import SLOW, SUPERVISOR, make_farm, node_files, overlay
+from tests.vm.farm import SUPERVISOR, make_farm, node_files, overlay
 from tests.vm.image import Image
 from tests.vm.machine import Machine
 
