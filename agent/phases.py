@@ -30,10 +30,10 @@ class Progress(NamedTuple):
 def look() -> Progress:
     """From the status files; never waits for a daemon."""
     boot, daemon = _read(BOOT), _read(DAEMON)
-    seconds: dict[str, float] = dict(daemon.get("reached", {})) if is_running() else {}
-    done = boot.get("seconds", {}).get("done")
-    if done is not None and boot.get("stands") and ZOS.exists():
-        seconds["uplink"] = done
+    seconds = _times(daemon.get("reached")) if is_running() else {}
+    booted = _times(boot.get("seconds"))
+    if "done" in booted and boot.get("stands") and ZOS.exists():
+        seconds["uplink"] = booted["done"]
     return Progress(seconds, "overlay" in seconds and bool(daemon.get("came_first")))
 
 
@@ -44,3 +44,9 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}
+
+
+def _times(found: object) -> dict[str, float]:
+    """What in it are times, by name."""
+    items = found.items() if isinstance(found, dict) else ()
+    return {name: value for name, value in items if isinstance(value, int | float)}

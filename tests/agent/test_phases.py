@@ -71,6 +71,16 @@ def test_a_damaged_file_says_nothing(run: Path, damaged: bytes) -> None:
     assert look() == Progress({})
 
 
+@pytest.mark.parametrize("times", [None, 7, "soon", ["ndmz"], {"ndmz": "soon", "done": None}])
+def test_times_that_are_none_are_left_out(
+    run: Path, monkeypatch: pytest.MonkeyPatch, times: Any
+) -> None:
+    monkeypatch.setattr(phases, "is_running", lambda: True)
+    says(run, boot={"stands": True, "seconds": times}, daemon={"reached": times})
+
+    assert look() == Progress({})
+
+
 def test_a_look_loads_none_of_what_takes_long_to_load() -> None:
     script = "import sys, agent.phases; print(*{'msgspec', 'asyncio', 'typing_extensions'} & {*sys.modules})"
     found = subprocess.check_output([sys.executable, "-c", script], text=True)

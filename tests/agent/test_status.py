@@ -3,28 +3,13 @@
 import pytest
 from msgspec.structs import replace
 
-from agent.enrol.status import EnrolledNetwork, EnrolStatus, FarmStatus
+from agent.enrol.status import EnrolStatus, FarmStatus
 from agent.overlay.status import NetworkStatus
 from agent.status import holding
+from tests.agent.test_explain import FARM, HOME
 
 ALL = {"ndmz": 0.7, "admitted": 0.8, "overlay": 0.9, "first_ping": 1.0}
-HOME = NetworkStatus(
-    network="7d28833e7d000001",
-    name="home",
-    state="up",
-    namespace="n-1",
-    device="w-1",
-    bridge="b-1",
-    port=51820,
-)
-MEMBER = EnrolledNetwork(network=HOME.network, standing="member")
-FARM = FarmStatus(
-    controller_id="7d28833e7d",
-    connection="online",
-    controller="tcp://203.0.113.10:9930",
-    admitted=True,
-    networks=[MEMBER],
-)
+(MEMBER,) = FARM.networks
 
 
 def test_what_was_reached_holds_while_all_stands() -> None:
