@@ -5,6 +5,7 @@ leaves nothing half made. What exists is never written over.
 """
 
 import argparse
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -73,10 +74,13 @@ def create(settings: config.Config, endpoints: tuple[str, ...]) -> keyring.Keyri
         fresh.replace(directory)
         _sync(directory.parent)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        denied = isinstance(error, PermissionError)
+        room = f"make room; see: df {directory.parent}"
         raise CannotError(
             f"cannot make a controller in {directory}: {error.strerror}",
-            hint="run it as root, or set `data` in controller.yaml",
-            code=Exit.DENIED if isinstance(error, PermissionError) else Exit.USAGE,
+            hint=room if full else "run it as root, or set `data` in controller.yaml",
+            code=Exit.EXHAUSTED if full else Exit.DENIED if denied else Exit.USAGE,
         ) from error
     return keys
 

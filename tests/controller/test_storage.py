@@ -1,5 +1,7 @@
 """Keys and database: made whole, locked, checked, and clear about what is wrong."""
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 
@@ -46,6 +48,24 @@ def test_a_killed_init_leaves_nothing_that_stops_the_next(tmp_path: Path) -> Non
 
     assert create(config, (ENDPOINT,)) is not None
     assert not (tmp_path / ".data.new").exists()
+
+
+def test_an_init_without_room_says_so_and_the_next_one_finds_nothing_in_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(data=str(tmp_path / "data"))
+
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("controller.cli.init._sync", full)
+        with pytest.raises(CannotError, match="No space left") as refused:
+            create(config, (ENDPOINT,))
+
+    assert (refused.value.code, "make room" in (refused.value.hint or "")) == (Exit.EXHAUSTED, True)
+    assert not config.directory.exists()
+    create(config, (ENDPOINT,))
 
 
 def test_secrets_are_files_of_the_owner_and_in_no_database(config: Config) -> None:
