@@ -98,6 +98,16 @@ def clean_start(node: Node) -> list[str]:
     return left
 
 
+def assert_made_good(node: Node, clean: list[str], what: str) -> None:
+    """The next networkd leaves what a clean start leaves."""
+    daemon = networkd(node)
+    wait_until(f"all of it, {what}", lambda: is_ready(node))
+    after = state(node)
+    end(daemon)
+    differs = "\n".join(unified_diff(clean, after, n=1, lineterm=""))
+    assert not differs, f"{what}:\n{differs}"
+
+
 def networkd_until(node: Node, step: str, number: int) -> Process:
     words = (PYTHON, PROGRAMS / "agent_dies.py", step, str(number), "networkd")
     return node.spawn(*words, log=node.log("steps"))
@@ -119,13 +129,7 @@ def test_networkd_killed_after_any_step_is_made_good_by_the_next(node: Node) -> 
         power_cycle(node)
         killed = networkd_until(node, name, number)
         code = killed.wait(20)
-        daemon = networkd(node)
-        wait_until(f"all of it, after {name} {number}", lambda: is_ready(node))
-        after = state(node)
-        end(daemon)
-
-        differs = "\n".join(unified_diff(clean, after, n=1, lineterm=""))
-        assert not differs, f"killed after {name} {number}:\n{differs}"
+        assert_made_good(node, clean, f"killed after {name} {number}")
         assert code == -signal.SIGKILL
 
     assert set(steps) == set(STEPS)
@@ -145,10 +149,4 @@ def test_networkd_killed_at_any_moment_is_made_good_by_the_next(node: Node) -> N
         moment = chance.uniform(0.2, took)
         time.sleep(moment)
         end(killed)
-        daemon = networkd(node)
-        wait_until(f"all of it, after a kill at {moment:.3f} s", lambda: is_ready(node))
-        after = state(node)
-        end(daemon)
-
-        differs = "\n".join(unified_diff(clean, after, n=1, lineterm=""))
-        assert not differs, f"killed after {moment:.3f} s of {took:.3f}:\n{differs}"
+        assert_made_good(node, clean, f"killed after {moment:.3f} s of {took:.3f}")
