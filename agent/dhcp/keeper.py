@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 DEFAULT_METRIC = 100
 NIC_ROLES = (None, "bond", "vlan")  # of a port of `zos` that has a cable, or stands for one
 WAKE_S = 0.01  # after a link's change: it makes several at once, and its switch port wakes up
+REPORT_S = 0.02  # after the machine did something: a report costs as much as the whole exchange
 SETTLE_S = 0.2  # after somebody else's change, before we look: ours are many small ones
 
 
@@ -114,12 +115,13 @@ class Keeper:
         self._on_change, self._metric, self._resolv_conf = on_change, metric, resolv_conf
         self._port = LinkPort(spaces, space, link.name)
         machine = new_machine(link.mac, static_routes=static_routes, avoid=avoid)
-        self._client = Client(machine, self._port, self._perform, tell=self._report)
+        self._client = Client(machine, self._port, self._perform, tell=self._report_soon)
         self._lease: Lease | None = None  # what is in the kernel
         self._kernel = asyncio.Lock()  # one hand on it at a time
         self._guard: asyncio.Task[None] | None = None
         self._guarded: IPv4Interface | None = None  # what was announced on this cable
         self._lost = ""
+        self._reporting: asyncio.TimerHandle | None = None
         self._cable = link.carrier
 
     async def run(self, first: Lease | None) -> NoReturn:
@@ -134,11 +136,14 @@ class Keeper:
         finally:
             monitor.close()
             await self._end_guard()
+            if self._reporting is not None:
+                self._report()
         raise AssertionError("the client ended")
 
     # -- what the machine wants
 
     async def _perform(self, action: Use | Drop) -> None:
+        self._drop_report()  # of what is half done; the next one comes when it is whole
         match action:
             case Use(lease):
                 await self._use(lease)
@@ -193,7 +198,17 @@ class Keeper:
                 "lease not written", extra={"path": error.filename, "reason": error.strerror}
             )
 
+    def _report_soon(self) -> None:
+        if self._reporting is None:
+            self._reporting = asyncio.get_running_loop().call_later(REPORT_S, self._report)
+
+    def _drop_report(self) -> None:
+        if self._reporting is not None:
+            self._reporting.cancel()
+            self._reporting = None
+
     def _report(self) -> None:
+        self._drop_report()
         status = KeeperStatus(
             link=self._link.name,
             space=self._space,

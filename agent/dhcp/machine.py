@@ -23,7 +23,7 @@ from agent.dhcp.wire import UNSPECIFIED, Grant, MessageType, Nak, Query, Reply
 
 # A switch's port wakes up some milliseconds after its link and swallows what comes before: some
 # repeats at once, a few hundred bytes, instead of a second of waiting for every other boot.
-EARLY_RETRIES = (0.001, 0.004, 0.016, 0.064, 0.256)
+EARLY_RETRIES = (0.001, 0.002, 0.004, 0.016, 0.064, 0.256)
 FIRST_RETRY = 1.0  # RFC 2131 has 4 s
 LAST_RETRY = 64.0
 REQUEST_TRIES = 4  # 15 s, then from the start
@@ -32,7 +32,9 @@ REBOOT_RETRY = 0.4
 REBOOT_TRIES = 2  # a server that forgot us is silent unless it is authoritative
 MIN_RENEW_RETRY = 60.0  # RFC 2131, 4.4.5
 DECLINE_WAIT = 10.0  # RFC 2131, 3.1
-BROADCAST_AFTER = 7  # tries; some servers or access points cannot unicast to us: RFC 1542, 3.1.1
+BROADCAST_AFTER = (
+    len(EARLY_RETRIES) + 2
+)  # tries; some servers or access points cannot unicast to us: RFC 1542, 3.1.1
 
 
 # What the caller must do.

@@ -199,7 +199,7 @@ def test_a_refused_lease_goes_and_a_new_one_comes(world: World) -> None:
 
     assert len(said(server, "DHCPNAK")) == 1
     assert default_routes(node) == [("10.20.0.1", 100)]
-    assert "refused" in status(node)["lost"]
+    wait_until("the reason to be told", lambda: "refused" in status(node)["lost"])
 
 
 @pytest.mark.slow
