@@ -1,12 +1,13 @@
 """The power goes at any moment of a boot, again and again; then it stays, and the node comes up."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
-from lab.farm import SITE_A
+from lab.farm import SITE_A, SITE_B
 from lab.world import World
 from tests.vm.farm import SLOW, make_farm, node_files, overlay
 from tests.vm.image import Image
@@ -14,16 +15,30 @@ from tests.vm.machine import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 
-CUTS = 10
+CUTS = 5  # of each of two nodes
 REST = 5  # from the first program to the overlay, in times of what the kernel took before it
 
 
-def test_a_boot_that_loses_its_power_ten_times_comes_up(
+def test_boots_that_lose_their_power_ten_times_come_up(
     world: World, image: Image, tmp_path: Path
 ) -> None:
     farm = make_farm(world, "n3")
-    files = node_files(farm)
-    node = Machine(world, image, "n1", files, SITE_A.switch, disk=tmp_path / "disk")
+    nodes = [
+        Machine(
+            world, image, name, node_files(farm), site.switch, disk=tmp_path / f"disk-of-{name}"
+        )
+        for name, site in (("n1", SITE_A), ("n2", SITE_B))
+    ]
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        cuts = sum(pool.map(cut_often, nodes))
+        came_up = list(pool.map(overlay, nodes))
+
+    assert cuts == CUTS * len(nodes)
+    assert all(report["answered"] for report in came_up)
+
+
+def cut_often(node: Machine) -> int:
+    """Start it, and cut its power, CUTS times; then it is started for good. Returns the cuts."""
     chance = random.Random()
     for _ in range(CUTS):
         node.start()
@@ -32,4 +47,4 @@ def test_a_boot_that_loses_its_power_ten_times_comes_up(
         sleep(chance.uniform(0, REST * kernel_s))
         node.power_cut()
     node.start()
-    overlay(node)
+    return CUTS
