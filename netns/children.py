@@ -3,8 +3,8 @@
     pid = children.find("wg-1a2b3c") or await children.spawn(spaces, space, argv, name=…, log_path=…)
     await children.ended("wg-1a2b3c")      # returns when it has died
 
-A child has a session of its own and is an orphan from birth, so neither the end of our session nor
-that of all our children reaches it; that of our control group does. Who starts again finds it by
+A child has a session of its own, is an orphan from birth and in a control group apart, so the end of
+our session does not reach it, nor of all our children, nor of our group. Who starts again finds it by
 its pidfile under /run/zosnet/children, which holds the start time too: a pid that now belongs to
 somebody else is neither adopted nor killed. The child writes that file before it becomes
 the program, so there is no moment in which we can be killed and lose it.
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from netns import cgroup
 from netns.spaces import Spaces
 from runtime import paths
 from runtime.failure import CannotError, Exit
@@ -31,13 +32,16 @@ DIRECTORY = paths.RUN / "children"
 _KILL_AFTER = 3.0  # seconds between SIGTERM and SIGKILL
 _START_WITHIN = 5.0
 
-# $0 is the pidfile, "$@" the program; the shell itself ends at once. Field 22 of /proc/PID/stat is
+# $0 is the pidfile, $1 the group's cgroup.procs, the rest the program; the shell itself ends at once. Field 22 of /proc/PID/stat is
 # the start time; the name in field 2 may hold anything, so the count begins behind its last
 # parenthesis.
 _RECORD = """
 cd /
 pick() { shift 19; start=$1; }
+group=$1
+shift
 {
+    echo 0 >"$group"
     read -r stat </proc/self/stat
     pick ${stat##*) }
     echo "${stat%% *} $start" >"$0" && exec "$@"
@@ -93,6 +97,7 @@ async def stop(name: str, *, kill_after: float = _KILL_AFTER) -> None:
             os.close(handle)
         log.info("child stopped", extra={"child": name})
     _pidfile(name).unlink(missing_ok=True)
+    cgroup.forget()
 
 
 async def ended(name: str) -> None:
@@ -112,7 +117,7 @@ def _start(argv: list[str], pidfile: Path, log_path: Path) -> None:
     append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     shell = os.posix_spawn(
         "/bin/sh",
-        ["sh", "-c", _RECORD, str(pidfile), *argv],
+        ["sh", "-c", _RECORD, str(pidfile), str(cgroup.apart() or os.devnull), *argv],
         os.environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),

@@ -10,6 +10,7 @@ import pytest
 from agent.overlay.network import LOOK_EACH
 from lab.node import Node
 from lab.world import World
+from netns import cgroup
 from netns.wireguard import uapi
 from netns.wireguard.device import Device
 from tests.lab.living import Living, await_that, kill, make_living, pid_of, processes
@@ -86,16 +87,36 @@ WHOM = {"group": process_group, "children": child_list}
 @pytest.mark.parametrize("whom", WHOM)
 def test_networkd_is_stopped_and_no_packet_is_lost(farm: Living, signal: str, whom: str) -> None:
     n2 = farm.node("n2")
+    targets = " ".join(WHOM[whom](n2))
+    stop_and_lose_nothing(farm, f"kill -{signal} {targets}")
+
+
+def test_its_control_group_is_killed_and_no_packet_is_lost(
+    farm: Living, control_group: str
+) -> None:
+    """As systemd ends a service that has not KillMode=process."""
+    n2 = farm.node("n2")
+    n2.script(f"echo {pid_of(n2, NETWORKD)} >{control_group}/cgroup.procs")
+    made = times_made(n2)
+    kill(n2, wireguard_of(n2))
+    await_that("another wireguard-go", lambda: times_made(n2) > made)
+    farm.await_answers(15)
+    stop_and_lose_nothing(farm, f"echo 1 >{control_group}/cgroup.kill")
+
+
+def stop_and_lose_nothing(farm: Living, command: str) -> None:
+    """`command` ends the networkd of n2."""
+    n2 = farm.node("n2")
     networkd, wireguard = pid_of(n2, NETWORKD), wireguard_of(n2)
     place = farm.views()["n2"].namespace
     targets = [address for name in ("n1", "n3") for address in farm.views()[name].overlay]
-    logs = [n2.log(f"ping-{signal}-{whom}-{number}") for number in range(len(targets))]
+    logs = [n2.log(f"ping-besides-{networkd}-{number}") for number in range(len(targets))]
     flows = [
         n2.spawn(*n2.inside(place, *PING, address), log=log)
         for log, address in zip(logs, targets, strict=True)
     ]
     sleep(0.5)
-    n2.script(f"kill -{signal} {' '.join(WHOM[whom](n2))}")
+    n2.script(command)
     gone = await_that("its end", lambda: networkd not in processes(n2), ENDS_WITHIN)
     back = await_that("the next networkd", lambda: sees_all(farm, "n2", besides=networkd))
     running = [flow.poll() is None for flow in flows]
@@ -103,7 +124,7 @@ def test_networkd_is_stopped_and_no_packet_is_lost(farm: Living, signal: str, wh
     said = [
         re.findall(r"(\d+) packets transmitted, (\d+) received", log.read_text()) for log in logs
     ]
-    print(f"{signal} to its {whom}: gone after {gone:.2f} s, back after {back:.2f} s")
+    print(f"{command}: gone after {gone:.2f} s, back after {back:.2f} s")
 
     assert all(running)  # over the whole absence
     assert ended == [0] * len(flows)
@@ -123,27 +144,6 @@ def control_group(farm: Living) -> Iterator[str]:
     n2, path = farm.node("n2"), f"{GROUPS}/zosnet-test-{farm.node('n2').pid}"
     n2.script(f"mkdir -p {GROUPS}; mount -t cgroup2 none {GROUPS}; mkdir {path}")
     yield path
-    n2.run("rmdir", path)
-
-
-def test_a_control_group_that_is_killed_takes_it_along_and_it_is_made_again(
-    farm: Living, control_group: str
-) -> None:
-    """As systemd ends a service. What networkd starts is born into its group."""
-    n2, device = farm.node("n2"), device_of(farm, "n2")
-    networkd, wireguard = pid_of(n2, NETWORKD), wireguard_of(n2)
-    n2.script(f"echo {networkd} >{control_group}/cgroup.procs")
-    made = times_made(n2)
-    kill(n2, wireguard)
-    await_that("another wireguard-go", lambda: times_made(n2) > made)
-    farm.await_answers(15)
-    wireguard = wireguard_of(n2)
-    inside = {int(pid) for pid in n2.output("cat", f"{control_group}/cgroup.procs").split()}
-    n2.script(f"echo 1 >{control_group}/cgroup.kill")
-    await_that("their end", lambda: not {networkd, wireguard} & processes(n2).keys())
-    healed = farm.await_answers(30)
-    after = device_of(farm, "n2")
-    print(f"control group killed: all pings after {healed:.2f} s")
-
-    assert {networkd, wireguard} <= inside
-    assert (after.secret, after.port) == (device.secret, device.port)
+    left = f"{GROUPS}/{cgroup.NAME}"
+    n2.script(f"for pid in $(cat {left}/cgroup.procs); do echo $pid >{GROUPS}/cgroup.procs; done")
+    n2.run("rmdir", path, left)
