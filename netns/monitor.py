@@ -108,12 +108,26 @@ class Monitor:
                 if error.errno != errno.ENOBUFS:
                     raise
                 log.info("events were lost", extra={"space": self._space})
+                self._empty()
                 self._waiting = {Resync(): None}  # it says more than all that wait
                 self._arrived.set()
-                continue
+                return
             for event in decode_events(memoryview(self._buffer)[:size]):
                 self._waiting[event] = None
             self._arrived.set()
+
+    def _empty(self) -> None:
+        """Until what it kept is read the kernel keeps nothing more, and does not say so again: who looked
+        before that would not hear of what came after.
+        """
+        while True:
+            try:
+                self._socket.recv_into(self._buffer)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
 
 
 def decode_events(data: memoryview) -> list[Changed]:

@@ -17,7 +17,7 @@ async def heard(monitor: Monitor) -> list[Event]:
     events: list[Event] = []
     with suppress(TimeoutError):
         while True:
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(0.5):
                 events.append(await monitor.next())
     return events
 
@@ -104,6 +104,28 @@ async def test_lost_events_are_one_resync_and_it_goes_on_after_it() -> None:
 
         assert flooded.count(Resync()) == 1
         assert later == [Changed("link", link.index)]
+
+
+@pytest.mark.lab
+async def test_who_looks_at_once_after_events_were_lost_hears_of_what_comes_then() -> None:
+    """The kernel goes on dropping events, without a word, until all that it kept was read."""
+    with opened_spaces() as spaces:
+        async with opened_netlink(spaces) as netlink:
+            link = await netlink.add_bridge("br", role="bridge")
+            monitor = await Monitor.open(spaces, groups=Group.LINK | Group.ADDRESS)
+            monitor._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
+            shell("""
+                for i in $(seq 8); do for j in $(seq 250); do
+                    echo addr add 127.1.$i.$j/32 dev lo
+                done; done | ip -b -
+            """)  # the loop stands still meanwhile
+            first = await monitor.next()
+            shell("ip link set dev br mtu 1280")
+            later = await heard(monitor)
+            monitor.close()
+
+        assert first == Resync()
+        assert Changed("link", link.index) in later
 
 
 @pytest.mark.lab
