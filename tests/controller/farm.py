@@ -1,12 +1,13 @@
 """A controller as a process on loopback."""
 
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -19,10 +20,17 @@ TREE = Path(__file__).parents[2]
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """One that nobody has, and that the kernel gives to no client: one who knocks at a controller that
+    is away may be given any of those, and a client that is given the very port that it asks for is
+    connected with itself.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    end = lowest if lowest > 12_000 else 65_536  # else the kernel gives all of them
+    while True:
+        port = random.SystemRandom().randrange(10_000, end)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Controller:
@@ -62,7 +70,7 @@ class Controller:
             capture_output=True,
             text=True,
             cwd=TREE,
-            timeout=30,
+            timeout=60,
             check=False,
         )
 
@@ -74,7 +82,7 @@ class Controller:
                 stderr=log,
                 cwd=TREE,
             )
-        wait_for(self._listens, 20.0)
+        wait_for(self._listens, 60.0)
         return self
 
     @property
@@ -95,7 +103,7 @@ class Controller:
     def stop(self) -> int:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(10)
+        return self._process.wait(30)
 
     def ncadm(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.ncadm_at("--socket", str(self.socket), words=words)
@@ -107,7 +115,7 @@ class Controller:
             capture_output=True,
             text=True,
             cwd=TREE,
-            timeout=30,
+            timeout=60,
             check=False,
         )
 
@@ -164,7 +172,7 @@ def running(directory: Path, **options: Any) -> Iterator[Controller]:
         controller.close()
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 5.0) -> T:
+def wait_for(condition: Callable[[], T], seconds: float = 30.0) -> T:
     end = time.monotonic() + seconds
     while True:
         value = condition()

@@ -64,7 +64,7 @@ class Line:
         secret: CurveSecret,
         *,
         server: CurvePublic | None = None,
-        patience: float = 5.0,
+        patience: float = 20.0,
     ) -> None:
         self._patience = patience
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -110,7 +110,7 @@ class Line:
     def send_raw(self, *frames: bytes) -> None:
         self._socket.send_multipart(frames, zmq.NOBLOCK)
 
-    def exchange(self, frame: bytes, seconds: float = 5.0) -> bytes:
+    def exchange(self, frame: bytes, seconds: float = 20.0) -> bytes:
         """One frame there, the next one that comes. Raises TimeoutError."""
         self._socket.send(frame, zmq.NOBLOCK)
         if not self._socket.poll(int(1000 * seconds)):
@@ -153,7 +153,7 @@ class Line:
 class Node:
     """A node as the agent is one: a key of its own, a WireGuard key, and what it was told."""
 
-    def __init__(self, join: JoinString, name: str = "n1", *, patience: float = 5.0) -> None:
+    def __init__(self, join: JoinString, name: str = "n1", *, patience: float = 20.0) -> None:
         self.join_string = join
         self.patience = patience
         self.name = name
@@ -266,7 +266,7 @@ class Node:
         if not rows.more:
             self.revision = rows.revision
 
-    def await_push(self, network: str, seconds: float = 5.0) -> Rows:
+    def await_push(self, network: str, seconds: float = 20.0) -> Rows:
         """The next push of rows, learnt and acknowledged."""
         line = self.connect()
         end = time.monotonic() + seconds

@@ -60,7 +60,7 @@ def test_an_offline_root_key_signs_what_the_controller_asks_for(tmp_path: Path) 
         imported = controller.ncadm("key", "import", str(signed))
         assert imported.returncode == 0, imported.stderr
         assert controller.ncadm("key", "import", str(signed)).returncode == 0  # twice is once
-        wait_for(lambda: controller.ask("key.show")[0]["rotation"] == "old signer believed", 20)
+        wait_for(lambda: controller.ask("key.show")[0]["rotation"] == "old signer believed")
 
         node.close()
         node.hello()

@@ -32,7 +32,7 @@ def join_all(nodes: list[Node], network: str) -> list[Reply]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_24_filled_by_parallel_joins_gives_every_address_once_and_then_says_that_it_is_full(
     tmp_path: Path,
 ) -> None:

@@ -218,7 +218,7 @@ def test_a_hundred_who_wait_hold_nobody_up(controller: Controller) -> None:
             line._door.send(encode_admin(Call(1, "watch", {"after": cursor, "wait": 20})))
         wait_for(lambda: controller.ask("status"))
         controller.network("second")
-        answers = [line._door.receive(5.0) for line in lines]
+        answers = [line._door.receive(15.0) for line in lines]
     finally:
         for line in lines:
             line.__exit__()

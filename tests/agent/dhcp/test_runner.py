@@ -5,7 +5,6 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface
 from itertools import count
 
-from agent.dhcp.lease import Lease
 from agent.dhcp.machine import Drop, Machine, Use
 from agent.dhcp.options import BadMessageError
 from agent.dhcp.runner import Client, NoLease, why_none
@@ -53,11 +52,17 @@ def new_client(port: FakePort, did: list[Use | Drop]) -> Client:
     return Client(machine, port, perform)
 
 
-async def run_for(client: Client, seconds: float, *, first: Lease | None = None) -> None:
-    task = asyncio.create_task(client.run(first=first))
-    await asyncio.sleep(seconds)
+async def run_until(client: Client, true: Callable[[], object]) -> None:
+    task = asyncio.create_task(client.run())
+    await until(true)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110  # a test looks from outside
+            await asyncio.sleep(0.01)
 
 
 def test_a_lease_is_had_and_the_link_left_in_peace() -> None:
@@ -65,13 +70,7 @@ def test_a_lease_is_had_and_the_link_left_in_peace() -> None:
     client = new_client(port, did)
 
     async def script() -> None:
-        task = asyncio.create_task(client.run())
-        await asyncio.sleep(0.05)
-        resting = not port.listening
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-        assert resting
+        await run_until(client, lambda: did and not port.listening)
 
     asyncio.run(script())
     (use,) = did
@@ -89,7 +88,7 @@ def test_bad_messages_and_strays_are_counted_apart_and_change_nothing() -> None:
 
     port, did = FakePort(hostile), list[Use | Drop]()
     client = new_client(port, did)
-    asyncio.run(run_for(client, 0.05))
+    asyncio.run(run_until(client, lambda: did))
 
     assert len(did) == 1
     assert (client.refused, client.strays) == (6, 2)
@@ -106,7 +105,7 @@ def test_a_link_that_cannot_send_is_tried_again() -> None:
         await real(query, to)
 
     port.send = send  # type: ignore[method-assign]
-    asyncio.run(run_for(new_client(port, did), 0.1))
+    asyncio.run(run_until(new_client(port, did), lambda: did))
 
     assert len(did) == 1
 
@@ -117,9 +116,9 @@ def test_a_conflict_is_declined_and_the_address_dropped() -> None:
 
     async def script() -> None:
         task = asyncio.create_task(client.run())
-        await asyncio.sleep(0.05)
+        await until(lambda: did)
         client.conflict("02:00:00:00:00:99")
-        await asyncio.sleep(0.05)
+        await until(lambda: len(did) > 1 and port.sent[-1][0] is MessageType.DECLINE)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -138,21 +137,19 @@ def test_why_there_is_no_lease_is_said_in_one_line() -> None:
 
         return answer
 
-    cases: list[Callable[[Query], list[bytes]]] = [
-        lambda _: [],
-        lambda query: [reply({51: bytes(4)}, xid=query.xid)],
-        only(None),
-        only(b"\x06"),
+    cases: list[tuple[str, Callable[[Query], list[bytes]]]] = [
+        ("no offer", lambda _: []),
+        ("no valid offer: a lease of 0 s", lambda query: [reply({51: bytes(4)}, xid=query.xid)]),
+        ("192.168.1.1 offers 192.168.1.42 and does not confirm it", only(None)),
+        ("the server refuses what it offers", only(b"\x06")),
     ]
-    reasons = []
-    for case in cases:
-        client = new_client(FakePort(case), [])
-        asyncio.run(run_for(client, 0.05))
-        reasons.append(NoLease(why_none(client)).reason)
+    for reason, case in cases:
+        port = FakePort(case)
+        client = new_client(port, [])
+        asyncio.run(run_until(client, lambda: port.sent and _why(client) == reason))  # noqa: B023
 
-    assert reasons == [
-        "no offer",
-        "no valid offer: a lease of 0 s",
-        "192.168.1.1 offers 192.168.1.42 and does not confirm it",
-        "the server refuses what it offers",
-    ]
+        assert _why(client) == reason
+
+
+def _why(client: Client) -> str:
+    return NoLease(why_none(client)).reason

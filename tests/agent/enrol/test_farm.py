@@ -152,7 +152,7 @@ async def node(directory: Path, join: JoinString, *, name: str = "n1") -> AsyncI
         assert not failed, failed
 
 
-async def until(true: Callable[[], object], seconds: float = 10) -> None:
+async def until(true: Callable[[], object], seconds: float = 40) -> None:
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110  # a test looks from outside
             await asyncio.sleep(0.01)
@@ -198,7 +198,7 @@ def test_a_controller_that_was_killed_is_found_again_with_what_happened_meanwhil
                 assert n1.farm.status().away_since == 1.5
                 controller.start()
                 controller.node(network, "n2").enrol(network)
-                await until(lambda: n1.overlay.names(network) == {"n2"}, 30)
+                await until(lambda: n1.overlay.names(network) == {"n2"})
                 assert n1.farm.status().away_since is None
 
                 assert n1.farm.status().problem == ""
@@ -305,7 +305,7 @@ def test_a_full_disk_costs_no_token_and_is_forgotten_when_there_is_room(
             await until(lambda: one.farm.status().admitted)
             kept = [path.name for path in (tmp_path / "join").iterdir()]
             full.unlink()
-            await until(lambda: network in one.overlay.beliefs, 20)
+            await until(lambda: network in one.overlay.beliefs)
 
             assert kept != []
             assert one.farm.status().problem == ""

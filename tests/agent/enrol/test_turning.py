@@ -246,12 +246,12 @@ def test_a_farm_that_is_away_keeps_both_keys_and_is_told_when_it_is_back(
 
         async def story() -> None:
             async with node(tmp_path / "n", render_join_string(other.token())) as one:
-                await until(lambda: {network, home} <= one.overlay.beliefs.keys(), 20)
+                await until(lambda: {network, home} <= one.overlay.beliefs.keys())
                 other.kill()
                 one.enrolment.rotate()
                 status = one.enrolment.status
                 await until(lambda: len(status().awaits) == 1)
-                await until(lambda: shown(controller, network)["key"] == status().next_key, 20)
+                await until(lambda: shown(controller, network)["key"] == status().next_key)
                 assert not lets_in(join, own(tmp_path / "n")[0].secret)
                 other.start()
                 await until(lambda: not status().next_key, 60)
@@ -277,7 +277,7 @@ def test_a_disk_that_is_full_when_the_key_should_settle_is_waited_for(
             assert own(tmp_path)[0].public == old.public
             assert network in one.overlay.beliefs
             full.rmdir()
-            await until(lambda: one.settled and not one.problem, 20)
+            await until(lambda: one.settled and not one.problem)
 
     asyncio.run(story())
     assert own(tmp_path) == (load_identity(tmp_path / "node.key"), None)
