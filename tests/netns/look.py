@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from netns.netlink import Netlink
 from netns.spaces import HOST, Spaces
@@ -40,11 +40,13 @@ async def opened_netlink(spaces: Spaces, space: str = HOST) -> AsyncIterator[Net
         await netlink.close()
 
 
-async def eventually(look: str, expected: str, *, within: float = 5.0) -> str:
+async def eventually(look: str, expected: str, *, within: float = 20.0) -> str:
     """What `look` (a shell command) prints, as soon as it holds `expected`, else at the end."""
     deadline = asyncio.get_running_loop().time() + within
     while True:
-        said = shell(look)
+        said = ""
+        with suppress(subprocess.CalledProcessError):  # what it looks at is not there yet
+            said = shell(look)
         if expected in said or asyncio.get_running_loop().time() > deadline:
             return said
         await asyncio.sleep(0.02)

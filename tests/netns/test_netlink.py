@@ -286,7 +286,7 @@ async def test_closing_lets_a_deleted_namespace_go() -> None:
             await asyncio.sleep(0.2)
             pinned = await here.link("x")
             await there.close()
-            for _ in range(100):
+            for _ in range(400):
                 if await here.link("x") is None:
                     break
                 await asyncio.sleep(0.05)

@@ -47,16 +47,16 @@ async def cable() -> AsyncIterator[Spaces]:
 
 def answer_of(host: str) -> None:
     """Wait until the cable carries: its first frames may be lost while it wakes up."""
-    command = f"ping -c20 -i0.1 -w5 {host} | grep -qm1 'bytes from'"
-    subprocess.run(["sh", "-c", command], check=True, timeout=10)
+    command = f"ping -c20 -i0.1 -w20 {host} | grep -qm1 'bytes from'"
+    subprocess.run(["sh", "-c", command], check=True, timeout=30)
 
 
 async def heard(sock: socket.socket) -> list[bytes]:
-    """Up to 0.2 s of silence; the first may take longer on a busy machine."""
+    """Up to 0.5 s of silence; the first may take longer on a busy machine."""
     packets: list[bytes] = []
     with suppress(TimeoutError):
         while True:
-            async with asyncio.timeout(0.2 if packets else 3):
+            async with asyncio.timeout(0.5 if packets else 10):
                 packets.append(await asyncio.get_running_loop().sock_recv(sock, 2048))
     return packets
 

@@ -84,7 +84,7 @@ async def test_a_killed_one_is_absent_and_made_anew_over_its_stale_socket() -> N
     pid = children.find(f"wireguard-{NAME}")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await backend.ended(NAME)
 
     assert socket_path(NAME).exists()
@@ -110,7 +110,7 @@ async def test_a_wireguard_go_of_somebody_else_is_left_alone_and_named() -> None
     spaces, backend = await opened()
     foreign = start_foreign()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await backend.read(NAME) is None:  # noqa: ASYNC110  # it is not ours
                 await asyncio.sleep(0.01)
         with pytest.raises(WireGuardError, match="runs and is not ours"):
