@@ -54,7 +54,7 @@ class Control:
 
     def await_ready(self, what: str) -> int:
         """The pid of the PID 1 at the other end, as it is numbered here."""
-        words, pid = _receive(self._socket, 10)
+        words, pid = _receive(self._socket, 30)
         if words != b"ready":
             reason = words.decode().removeprefix("failed ") or "its first process ended"
             raise CannotError(f"cannot make {what}: {reason}")
@@ -75,7 +75,7 @@ class Process:
         self.returncode: int | None = None
         self.failure: str | None = None  # why it could not be started
         self._status = status
-        words, self.pid = _receive(status, 10)
+        words, self.pid = _receive(status, 30)
         if words != b"started":
             self._note(words)
 
@@ -182,7 +182,7 @@ class Host:
         *argv: str | Path,
         check: bool = True,
         input: str = "",  # noqa: A002  # as subprocess.run calls it
-        timeout: float = 30,
+        timeout: float = 60,
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end. Raises CommandError, with what it said, unless it exits 0."""
@@ -209,7 +209,7 @@ class Host:
     def ok(self, *argv: str | Path, **options: Any) -> bool:
         return self.run(*argv, check=False, **options).returncode == 0
 
-    def script(self, text: str, *, timeout: float = 30) -> str:
+    def script(self, text: str, *, timeout: float = 60) -> str:
         """Run shell commands, stop at the first that fails; returns what they print."""
         return self.output("sh", "-eu", "-c", text, timeout=timeout)
 
@@ -247,7 +247,7 @@ class Host:
         return process
 
 
-def run_together(jobs: Iterable[tuple[Host, str, Path]], *, timeout: float = 30) -> None:
+def run_together(jobs: Iterable[tuple[Host, str, Path]], *, timeout: float = 60) -> None:
     """Run a shell script on each host, all at once, with its log; CommandError for the first
     that failed.
     """
@@ -265,7 +265,7 @@ def last_words(output: str) -> str:
     return "; ".join(lines[-3:])[-500:] or "it said nothing"
 
 
-def wait_until(what: str, holds: Callable[[], bool], *, timeout: float = 30) -> None:
+def wait_until(what: str, holds: Callable[[], bool], *, timeout: float = 60) -> None:
     """Look each 10 ms until `holds`; CannotError after `timeout` seconds."""
     deadline = monotonic() + timeout
     while not holds():

@@ -59,7 +59,7 @@ def knock_all(
         running.append((question, process, log))
     answers = []
     for question, process, log in running:
-        if process.wait(seconds + 30):
+        if process.wait(seconds + 90):
             raise CommandError(
                 f"cannot ask from {question.node.name} {question.namespace}: {last_words(log.read_text())}"
             )

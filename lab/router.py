@@ -193,6 +193,7 @@ def serve_lan(node: Node, lan: Lan) -> Process:
 
 
 LEASES = "/run/dnsmasq.leases"
+STARTED, ENDED = "started, version", "exiting on receipt of SIGTERM"
 DNSMASQ = (
     "--keep-in-foreground",
     "--conf-file=/dev/null",
@@ -252,6 +253,11 @@ def dhcp_options(own: IPv4Interface, lan: Lan) -> list[str]:
 
 
 def await_dnsmasq(node: Node) -> None:
-    """Its sockets are open once it has said so."""
+    """Its sockets are open once it has said so, and not only the one before it."""
     log = node.log("dnsmasq")
-    wait_until(f"dnsmasq on {node.name}", lambda: "started, version" in log.read_text())
+    wait_until(f"dnsmasq on {node.name}", lambda: STARTED in log.read_text().rpartition(ENDED)[2])
+
+
+def end_lan(node: Node) -> None:
+    """Stop serving; the next one finds the ports free."""
+    node.script("pkill dnsmasq; while pgrep dnsmasq >/dev/null; do sleep 0.01; done")

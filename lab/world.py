@@ -227,7 +227,7 @@ class World(Host):
         )
 
 
-def _await_end(watch: int, timeout: float = 10) -> None:
+def _await_end(watch: int, timeout: float = 30) -> None:
     import select  # noqa: PLC0415
 
     if not select.select([watch], [], [], timeout)[0]:
