@@ -118,7 +118,7 @@ def isolations(side: Side) -> dict[str, Isolation]:
     for node in answering:
         await_answering(node)
     asked = {name: questions(side, name) for name in WITH_NDMZ}
-    told = iter(knock_all([q for each in asked.values() for qs in each for q in qs], seconds=2))
+    told = iter(knock_all([q for each in asked.values() for qs in each for q in qs], seconds=4))
     return {
         name: Isolation(*(answers_of([(q, next(told)) for q in qs]) for qs in each))
         for name, each in asked.items()

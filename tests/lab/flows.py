@@ -15,6 +15,11 @@ def tracked(home: Home) -> int:
     return int(home.in_ndmz("cat", "/proc/sys/net/netfilter/nf_conntrack_count"))
 
 
+def keep_flows(home: Home) -> None:
+    """Else those of an earlier test end while later ones are counted: after 30 s."""
+    home.in_ndmz("sysctl", "-qw", "net.netfilter.nf_conntrack_udp_timeout=600")
+
+
 def open_flows(home: Home, address: object, count: int) -> None:
     program = (SYSTEM_PYTHON, "-I", "-S", str(PROGRAMS / "flows.py"), str(address), str(count))
     home.node.run(*home.node.inside("n-one", *program), timeout=120)

@@ -67,9 +67,10 @@ class Home:
     router: Node
     neighbour: Node
     node: Node
+    prefixes: frozenset[str] = frozenset()  # what RAs announce, now and then
 
     def start_ndmz(self, *workloads: str, wait: bool = True) -> Process:
-        """Run Ndmz on the node until it is ready for both families."""
+        """Run Ndmz on the node until it is ready for both families and knows all prefixes."""
         self.node.path("/run/orders").unlink(missing_ok=True)
         process = self.node.spawn(
             PYTHON, PROGRAMS / "run_ndmz.py", *workloads, log=self.node.log("ndmz")
@@ -80,8 +81,14 @@ class Home:
 
     def is_ready(self, process: Process) -> bool:
         assert process.poll() is None, self.node.log("ndmz").read_text()[-3000:]
+        return self.is_known() and self.node.path("/run/orders").exists()
+
+    def is_known(self) -> bool:
+        """Whether ndmz has both families, and the prefixes of both who announce some: the guard that
+        it has loaded then is the one that it stays with.
+        """
         status = self.status()
-        return status.ready4 and status.ready6 and self.node.path("/run/orders").exists()
+        return status.ready4 and status.ready6 and self.prefixes <= {*status.own}
 
     def status(self) -> NdmzStatus:
         path = self.node.path("/run/zosnet/ndmz.json")
@@ -216,4 +223,5 @@ END
     for host in (home, neighbour, node):  # a refusal is an answer, but hosts send few a second
         start_answering(host)
         await_answering(host)
-    return Home(world, inet, home, neighbour, node)
+    prefixes = [] if quiet else ["2001:db8:b:1::/64", f"{OFF_LINK}/64"]
+    return Home(world, inet, home, neighbour, node, frozenset(prefixes))

@@ -80,9 +80,9 @@ def converge(living: Living) -> Living:
     farm = living.farm
     for node in farm.nodes.values():
         node.start_programs()
-    views = watch(farm, Progress(io.StringIO()), timeout=30)
+    views = watch(farm, Progress(io.StringIO()), timeout=60)
     assert not any(view.missing for view in views.values()), views
-    living.await_answers(10)
+    living.await_answers(30)
     return living
 
 
@@ -95,8 +95,14 @@ def pid_of(node: Node, words: str) -> int:
         lines = processes(node).items()
         return [p for p, line in lines if line.removesuffix(" --keep-trying").endswith(words)]
 
-    wait_until(f"one process {words}", lambda: len(found()) == 1, timeout=5)
-    return found()[0]
+    seen: list[int] = []
+
+    def is_one() -> bool:
+        seen[:] = found()
+        return len(seen) == 1
+
+    wait_until(f"one process {words}", is_one, timeout=20)
+    return seen[0]
 
 
 def processes(node: Node) -> dict[int, str]:
@@ -109,7 +115,7 @@ def kill(node: Node, pid: int) -> None:
     node.run("kill", "-9", str(pid))
 
 
-def await_that(what: str, true: Callable[[], object], within: float = 20) -> float:
+def await_that(what: str, true: Callable[[], object], within: float = 40) -> float:
     """Seconds until it was true."""
     began = monotonic()
     wait_until(what, lambda: bool(true()), timeout=within)

@@ -61,14 +61,14 @@ def matrices(side: Side) -> dict[str, Matrix]:
     asked = [(found[name], q) for name, pair in there.items() for q in questions(side, name, pair)]
     web = {*checks.doors(WEB.values())}
     for (matrix, question), told in zip(
-        asked, knock_all([q for _, q in asked], seconds=2), strict=True
+        asked, knock_all([q for _, q in asked], seconds=5), strict=True
     ):
         for target, answer in told.items():
             part = matrix.web if target in web else matrix.near
             part[f"{question.namespace} {target}"] = answer
     for name, matrix in found.items():
         matrix.left = counted(side, name)
-    knock_all([control(side, name) for name in found], seconds=0.5)
+    knock_all([control(side, name) for name in found], seconds=2)
     for name, matrix in found.items():
         matrix.control = counted(side, name)
         side.node(side.first(name)).run("nft", "delete", "table", "bridge", "watch")
@@ -88,7 +88,7 @@ def make_resources(node: Node) -> Process:
 
 def await_resources(side: Side, name: str, making: Process) -> list[Resource]:
     said = side.node(side.first(name)).log("matrix")
-    assert making.wait(60) == 0, said.read_text()
+    assert making.wait(120) == 0, said.read_text()
     listed = json.loads(said.read_text())["items"]
     ours = [item for item in listed if item["name"] in RANGES]
     assert all(item["state"] == "up" and item["outside"] for item in ours), ours

@@ -1,7 +1,6 @@
 """Certificates against live WireGuard devices: who is put out loses its packets, who stays none."""
 
 import json
-import re
 from signal import SIGINT
 from time import monotonic, sleep
 from typing import Any
@@ -10,13 +9,14 @@ import pytest
 
 from agent.nr.plan import Names
 from lab.world import World
+from tests.lab.pings import answered, lost, sent
 from tests.lab.test_enrolment import Agent, Controller, make_farm
 from tests.lab.test_overlay import await_that
 
 pytestmark = pytest.mark.lab
 
 
-PING = ("ping", "-q", "-i", "0.02", "-W", "1")
+PING = ("ping", "-n", "-i", "0.02")
 
 
 def place(agent: Agent) -> str:
@@ -42,7 +42,7 @@ def joined(world: World) -> tuple[Controller, Agent, Agent]:
     return controller, n1, n2
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_who_is_banned_is_off_the_devices_of_those_that_are_there_and_of_those_that_come_back(
     joined: tuple[Controller, Agent, Agent],
 ) -> None:
@@ -66,8 +66,9 @@ def test_who_is_banned_is_off_the_devices_of_those_that_are_there_and_of_those_t
     controller._admin("member", "authorize", "home", "n2")
     await_that(lambda: n1.reaches(n2) and n2.reaches(n1), 60)
     n1.node.script("ip link set eth0 down")
-    await_that(lambda: n1.farm()["connection"] != "online", 40)
+    await_that(lambda: n1.farm()["connection"] != "online")
     controller._admin("member", "ban", "home", "n2", "--yes")
+    await_that(lambda: [one["standing"] for one in n2.farm()["networks"]] != ["member"])
     n1.node.script("ip link set eth0 up; ip route replace default via 192.0.2.254 dev eth0")
     answered = 0
     while n1.farm()["connection"] != "online" or peers(n1):
@@ -78,7 +79,7 @@ def test_who_is_banned_is_off_the_devices_of_those_that_are_there_and_of_those_t
     assert peers(n1) == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_no_packet_is_lost_while_the_signer_is_replaced(
     joined: tuple[Controller, Agent, Agent],
 ) -> None:
@@ -96,15 +97,14 @@ def test_no_packet_is_lost_while_the_signer_is_replaced(
     flow.send_signal(SIGINT)
     flow.wait(5)
     said = n1.node.log("ping").read_text()
-    counts = re.search(r"(\d+) packets transmitted, (\d+) received", said)
-    assert counts is not None
-    print("two rotations:", counts[0])
+    print(f"two rotations: {sent(said)} packets, {len(answered(said))} answers")
 
     now = shown(controller)
     assert now["signing"] != before
     assert (now["keyset"], len(now["signers"]), now["holding"]) == (5, 1, 2)
-    assert int(counts[1]) > 300
-    assert int(counts[1]) - int(counts[2]) <= 1  # the one that is under way at the end
+    assert len(answered(said)) > 300
+    assert lost(said) == set()
+    assert sent(said) - max(answered(said)) < 25  # half a second's, under way at the end
     assert n1.network()["problem"] == ""
 
 

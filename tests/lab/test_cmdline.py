@@ -27,7 +27,7 @@ def test_the_kernels_command_line_brings_a_node_into_its_farm(world: World) -> N
     node.script("mount --bind /run/cmdline /proc/cmdline; rm /etc/zosnet/*")
     node.run("zosnet-agent", "install")
     node.start_programs()
-    overlay = node.output("zosnet-agent", "wait", "overlay", "--timeout", "25")
+    overlay = node.output("zosnet-agent", "wait", "overlay", "--timeout", "50")
     public, token = new_curve_pair()
     stranger = JoinString(VerifyKey(bytes(32)), token, (("tcp://192.0.2.1:9930", public),))
     other = node.run("zosnet-agent", "join", "-", input=render_join_string(stranger), check=False)

@@ -11,10 +11,11 @@ from lab.internet import WEB6
 from lab.world import World
 from tests.lab.delegating import FIRST, SECOND, advertise, delegate, lead
 from tests.lab.home import Home, all_kinds, make_home
+from tests.lab.pings import answered, lost, sent
 from tests.lab.resources import inside, item, items, kill, nr, start
 from tests.lab.test_ndmz_changes import advertise as advertise_prefix
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 SEEN = """
 table ip6 seen {
@@ -110,8 +111,11 @@ def test_a_killed_networkd_costs_no_packet(home: Home) -> None:
     home.node.script("sleep 3")  # it looks at all of them meanwhile
     pinging.send_signal(2)
     pinging.wait(10)
+    said = log.read_text()
 
-    assert " 0% packet loss" in log.read_text()
+    assert len(answered(said)) > 20
+    assert lost(said) == set()
+    assert sent(said) - max(answered(said)) < 5  # half a second's, under way at the end
     assert of(home, FIRST) == [web]
 
 
@@ -139,7 +143,7 @@ def test_a_router_that_calls_a_part_on_link_takes_no_answer_away(home: Home) -> 
     advertise_prefix(home, prefix=part.removesuffix("/64"))
     wait_until("the trap", lambda: f"{part} dev npub6" in home.in_ndmz("ip", "-6", "route"))
 
-    assert reaches(home)
+    wait_until("the answer", lambda: reaches(home))
     assert seen_as(home) == web
 
 

@@ -42,7 +42,7 @@ def address(node: Node) -> str | None:
     return found[0] if found else None
 
 
-def await_address(node: Node, *, timeout: float = 8) -> str:
+def await_address(node: Node, *, timeout: float = 20) -> str:
     wait_until("an address", lambda: address(node) is not None, timeout=timeout)
     return str(address(node))
 
@@ -51,7 +51,7 @@ def status(node: Node, link: str = "eth0") -> dict[str, Any]:
     return dict(json.loads(node.path(f"/run/zosnet/dhcp-{link}.json").read_text()))
 
 
-def await_state(node: Node, state: str, *, link: str = "eth0", timeout: float = 8) -> None:
+def await_state(node: Node, state: str, *, link: str = "eth0", timeout: float = 20) -> None:
     file = node.path(f"/run/zosnet/dhcp-{link}.json")
     wait_until(
         f"state {state}",
@@ -67,10 +67,14 @@ def said(server: Node, kind: str) -> list[str]:
 
 def searches(server: Node) -> set[str]:
     """The transaction ids of DISCOVERs: repeats of one are one."""
-    return {line.split()[1] for line in said(server, "DHCPDISCOVER")}
+    return transactions(server, "DHCPDISCOVER")
 
 
-def await_said(server: Node, kind: str, count: int = 1, *, timeout: float = 8) -> None:
+def transactions(server: Node, kind: str) -> set[str]:
+    return {line.split()[1] for line in said(server, kind)}
+
+
+def await_said(server: Node, kind: str, count: int = 1, *, timeout: float = 20) -> None:
     wait_until(f"{count} {kind}", lambda: len(said(server, kind)) >= count, timeout=timeout)
 
 
@@ -111,7 +115,7 @@ def test_a_lease_becomes_an_address_with_a_life_a_route_and_name_servers(world: 
     time.sleep(0.5)  # time for what should not be asked
     (found,) = addresses(node)
 
-    assert len(searches(server)) == len(said(server, "DHCPREQUEST")) == 1
+    assert len(searches(server)) == len(transactions(server, "DHCPREQUEST")) == 1
     assert 3500 < found["valid_life_time"] <= 3600
     assert default_routes(node) == [("192.168.7.1", 100)]
     assert "nameserver 192.168.7.1\n" in node.output("cat", "/etc/resolv.conf")
@@ -151,13 +155,14 @@ def mac_of(node: Node) -> str:
 
 def test_an_offer_that_comes_after_three_seconds_is_taken(world: World) -> None:
     """dnsmasq pings the address first."""
-    lone_server(world, "srv", "lan", Lan(IPv4Interface("192.168.7.1/24"), check_address=True))
-    node = client_on_lan(world)
+    lan = Lan(IPv4Interface("192.168.7.1/24"), check_address=True)
+    server, node = lone_server(world, "srv", "lan", lan), client_on_lan(world)
     began = time.monotonic()
     keep(node)
-    await_address(node, timeout=12)
+    await_address(node)
 
-    assert 2.5 < time.monotonic() - began < 8
+    assert time.monotonic() - began > 2.5
+    assert len(searches(server)) == 1  # the first one was answered
 
 
 def test_a_server_that_forgot_and_is_silent_costs_a_second_and_no_address(world: World) -> None:
@@ -196,10 +201,11 @@ def test_a_refused_lease_goes_and_a_new_one_comes(world: World) -> None:
     keep(node)
     await_said(server, "DHCPACK")
     wait_until("the new address alone", lambda: (address(node) or "").startswith("10.20.0."))
+    wait_until("its route", lambda: default_routes(node) == [("10.20.0.1", 100)])
+    await_state(node, "bound")
 
     assert len(said(server, "DHCPNAK")) == 1
-    assert default_routes(node) == [("10.20.0.1", 100)]
-    wait_until("the reason to be told", lambda: "refused" in status(node)["lost"])
+    assert "refused" in status(node)["lost"]
 
 
 @pytest.mark.slow
@@ -217,7 +223,7 @@ def test_an_address_in_use_is_declined_and_another_one_comes(world: World) -> No
     keep(node)
     await_said(server, "DHCPDECLINE")
     wait_until("no address", lambda: address(node) is None)
-    second = await_address(node, timeout=15)
+    second = await_address(node, timeout=40)
 
     assert second != first
     assert running.poll() is None
@@ -231,7 +237,7 @@ def test_a_lease_is_renewed_by_unicast_before_anybody_notices(world: World) -> N
     await_state(node, "bound")
     capture = world.path("/tmp/renew.pcap")  # noqa: S108  # inside the world
     world.spawn("tcpdump", "-i", "lan", "-U", "-w", "/tmp/renew.pcap", "udp", "port", "67")  # noqa: S108
-    await_said(server, "DHCPACK", 2, timeout=9)
+    await_said(server, "DHCPACK", 2)
     mine = address(node)
     wait_until("the capture", lambda: capture.exists() and capture.stat().st_size > 600)
     seen = world.output("tcpdump", "-nr", "/tmp/renew.pcap")  # noqa: S108
@@ -245,9 +251,9 @@ def test_a_keeper_without_a_cable_waits_for_one(world: World) -> None:
     node = client_on_lan(world)
     node.pull_cable("eth0")
     keep(node)
-    time.sleep(2)  # far into its back-off
+    time.sleep(4)  # far into its back-off: it asks again after 7 s
     node.plug_cable("eth0")
-    await_state(node, "bound", timeout=1)
+    await_state(node, "bound", timeout=2.5)
 
     assert str(address(node)).startswith("192.168.7.")
 
@@ -258,7 +264,7 @@ def test_a_cable_that_comes_back_asks_whether_the_lease_still_holds(world: World
     await_state(node, "bound")
     first = address(node)
     node.pull_cable("eth0")
-    time.sleep(0.3)
+    time.sleep(1)  # it sees that
     still = address(node)
     node.plug_cable("eth0")
     await_said(server, "DHCPACK", 2)
@@ -278,7 +284,7 @@ def test_the_cable_of_a_bridge_is_its_nics_whatever_else_is_a_port(world: World)
     keep(node, link="zos")
     await_state(node, "bound", link="zos")
     node.pull_cable("eth0")
-    time.sleep(0.3)
+    time.sleep(1)  # it sees that
     node.plug_cable("eth0")
     await_said(server, "DHCPACK", 2)
 
@@ -304,7 +310,7 @@ def test_what_somebody_takes_off_is_put_back(world: World, harm: str) -> None:
     wait_until(
         "address and route",
         lambda: address(node) == first and bool(default_routes(node)),
-        timeout=5,
+        timeout=20,
     )
 
     assert default_routes(node) == [("192.168.7.1", 100)]
@@ -312,17 +318,16 @@ def test_what_somebody_takes_off_is_put_back(world: World, harm: str) -> None:
 
 def test_hostile_frames_on_the_link_do_not_keep_the_lease_away(world: World) -> None:
     """Among them the one that kills other clients: option 61 of no length."""
-    lone_server(world, "srv", "lan", HOME)
+    server = lone_server(world, "srv", "lan", HOME)
     hostile = world.node("hostile", disk=False)
     world.plug(Nic("hostile", "eth0", "lan"))
     hostile.script("ip link set eth0 up; ip addr add 192.168.7.66/24 dev eth0")
     hostile.spawn(PYTHON, PROGRAM, "flood", log=hostile.log("flood"))
     node = client_on_lan(world)
-    began = time.monotonic()
     keep(node)
     await_state(node, "bound")
 
-    assert time.monotonic() - began < 4
+    assert len(searches(server)) == 1  # no second one was needed
     wait_until("one of them", lambda: status(node)["refused"] > 0)
 
 
@@ -335,7 +340,7 @@ def test_another_make_of_server_serves_us_too(world: World) -> None:
     server.spawn("busybox", "udhcpd", "-f", "/run/udhcpd.conf", log=server.log("udhcpd"))
     node = client_on_lan(world)
     keeper = keep(node)
-    first = await_address(node, timeout=12)
+    first = await_address(node)
     wait_until("the lease in its status", lambda: acquired(node) > 0)
     before = acquired(node)
     keeper.kill()
@@ -396,4 +401,4 @@ def test_a_link_that_goes_ends_the_keeper(world: World) -> None:
     await_state(node, "bound")
     node.script("ip link del eth0")
 
-    assert keeper.wait(5) == 3
+    assert keeper.wait(20) == 3

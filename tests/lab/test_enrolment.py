@@ -181,8 +181,9 @@ def test_leaving_leaves_nothing_behind_and_the_others_forget_the_member(
     space = Names.of(network).space
     await_that(lambda: space not in n2.node.output("ip", "netns", "list"))
 
-    assert not n2.node.path(f"/var/lib/zosnet/networks/{network}").exists()
-    assert not list(n2.node.path("/run/zosnet/children").glob("*.pid"))
+    await_that(lambda: not n2.node.path(f"/var/lib/zosnet/networks/{network}").exists())
+    await_that(lambda: not list(n2.node.path("/run/zosnet/children").glob("*.pid")))
+
     assert space in n1.node.output("ip", "netns", "list")
 
 
@@ -210,7 +211,7 @@ def test_what_is_left_of_a_network_that_is_kept_no_more_goes_at_the_next_start(
     n1.run_program()
 
     await_that(lambda: space not in n1.node.output("ip", "netns", "list"))
-    assert not list(n1.node.path("/run/zosnet/children").glob("*.pid"))
+    await_that(lambda: not list(n1.node.path("/run/zosnet/children").glob("*.pid")))
 
 
 def test_a_network_that_somebody_took_apart_is_mended(
@@ -275,8 +276,9 @@ def test_a_port_that_is_taken_is_left_for_the_next(
         "-c",
         "import socket, time\n"
         "s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n"
-        f"s.bind(('::', {port})); time.sleep(60)",
+        f"s.bind(('::', {port})); time.sleep(120)",
     )
+    await_that(lambda: n2.node.output("ss", "-Huln", f"sport = :{port}"))
     n2.start(controller.token())
     await_that(lambda: n1.reaches(n2) and n2.reaches(n1))
 

@@ -62,7 +62,7 @@ def says(node: Node, *words: str) -> None:
     def there() -> bool:
         return any(all(word in said for word in words) for said in reasons(node))
 
-    await_that(f"the reason {words}", there, 12)
+    await_that(f"the reason {words}", there)
 
 
 def wait_fails(node: Node, phase: str, *words: str) -> None:
@@ -74,11 +74,11 @@ def wait_fails(node: Node, phase: str, *words: str) -> None:
         assert ended.stderr.startswith(f"error: cannot wait longer for {phase}: ")
         return all(word in ended.stderr for word in words)
 
-    await_that(f"wait {phase} to say {words}", told, 5)
+    await_that(f"wait {phase} to say {words}", told, 20)
 
 
 def recovers(node: Node, phase: str) -> None:
-    node.run("zosnet-agent", "wait", phase, "--timeout", "15")
+    node.run("zosnet-agent", "wait", phase, "--timeout", "40", timeout=60)
 
 
 def times_logged(node: Node, words: str, log: str = LOG) -> int:
@@ -218,21 +218,19 @@ def test_without_libnftables_nothing_is_forwarded_and_the_package_is_named(
     with spoiled(n3, f"mount --bind /dev/null {LIBRARY}", f"umount {LIBRARY}"):
         kill(n3, pid_of(n3, NETWORKD))
         says(n3, *words)
-
-        assert not n3.ok(*ping)
-
+        await_that("an end of forwarding", lambda: not n3.ok(*ping))
         wait_fails(n3, "ndmz", *words)
         wait_fails(n3, "overlay", *words)
 
 
 def test_a_port_that_is_taken_costs_the_port_and_no_peer(farm: Living, n3: Node) -> None:
     port = farm.status("n3")["networks"][0]["port"]
-    holder = n3.spawn("python3", "-c", HOLD, str(port), log=n3.log("holder"))
+    log = n3.log("holder")
+    holder = n3.spawn("python3", "-c", HOLD, str(port), log=log)
+    await_that("the holder", lambda: "waits" in log.read_text())
     n3.script(WIREGUARD)
-    await_that(
-        "another port", lambda: farm.status("n3")["networks"][0]["port"] not in (0, port), 12
-    )
-    farm.await_answers(20)
+    await_that("another port", lambda: farm.status("n3")["networks"][0]["port"] not in (0, port))
+    farm.await_answers(30)
 
     assert holder.poll() is None
     assert times_logged(n3, "port taken, next one") == 1
@@ -243,6 +241,7 @@ def test_a_port_that_is_taken_costs_the_port_and_no_peer(farm: Living, n3: Node)
 HOLD = """
 import socket, sys, time
 port = int(sys.argv[1])
+print("waits", flush=True)
 while True:
     try:
         sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
@@ -250,7 +249,7 @@ while True:
         break
     except OSError:
         sock.close()
-time.sleep(60)
+time.sleep(120)
 """
 
 
@@ -300,11 +299,15 @@ def test_a_join_string_of_another_root_is_not_trusted_and_can_be_forgotten(
     in_use = controller_id(token.root)
     refused = n3.run("zosnet-agent", "leave", "--yes", in_use, check=False)
     n3.run("zosnet-agent", "leave", "--yes", name)
+    await_that("the other one to go", lambda: farms(farm, "n3") == [in_use])
 
     assert refused.returncode == Exit.CONFLICT
-    assert [farm["controller_id"] for farm in farm.status("n3")["enrol"]["farms"]] == [in_use]
     assert n3.output("ls", "/var/lib/zosnet/farms").split() == [f"{in_use}.json"]
     assert times_logged(n3, words[0]) == 1
+
+
+def farms(farm: Living, name: str) -> list[str]:
+    return [one["controller_id"] for one in farm.status(name)["enrol"]["farms"]]
 
 
 # -- internet cannot start
@@ -364,6 +367,6 @@ def test_internet_waits_for_what_only_a_person_can_mend(world: World) -> None:
         recovers(node, "uplink")
         text = node.log("internet").read_text()
 
-        assert process.wait(5) == 0
+        assert process.wait(20) == 0
         assert text.count(words[0]) == 1
         assert "Traceback" not in text

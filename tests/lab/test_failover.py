@@ -13,7 +13,7 @@ from lab.node import Node
 from lab.world import World
 from tests.lab.living import Living, await_that, kill, make_living, pid_of
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 DEAD, BACK = 4.0, 12.0
 PLAN = replace(
@@ -51,10 +51,11 @@ def test_a_node_moves_to_another_nic_and_goes_home(farm: Living) -> None:
     n2 = farm.node("n2")
     first = port_of(n2)
     other = "eth1" if first == "eth0" else "eth0"
-    before = n2.output("ip", "-o", "address", "show", "dev", "zos")
+    before = n2.output(*ON_ZOS)
     began = monotonic()
     n2.pull_cable(first)
-    moved = await_that("the other NIC", lambda: port_of(n2) == other, within=DEAD + 15)
+    await_that("the other NIC", lambda: port_of(n2) == other, within=DEAD + 30)
+    moved = monotonic() - began
     answered = farm.await_answers(30)
     print(
         f"moved after {moved:.1f} s, all pings {answered:.1f} s later ({monotonic() - began:.1f})"
@@ -62,23 +63,32 @@ def test_a_node_moves_to_another_nic_and_goes_home(farm: Living) -> None:
     workloads = await_that(
         "workloads outside", lambda: checks.reaches_the_internet(farm.farm, farm.views())[0]
     )
-    now = n2.output("ip", "-o", "address", "show", "dev", "zos")
+    await_that(
+        "the old LAN's addresses to go",
+        lambda: set(addresses(before)).isdisjoint(addresses(n2.output(*ON_ZOS))),
+    )
     why = uplink(n2)
     print(f"workloads reach the Internet {workloads:.1f} s after that")
 
     assert moved >= DEAD
-    assert set(addresses(before)).isdisjoint(addresses(now))
     assert f"{other}: {first} is dead for" in why
 
+    began = monotonic()
     n2.plug_cable(first)
-    home = await_that("home", lambda: port_of(n2) == first, within=BACK + 60)
+    await_that("home", lambda: port_of(n2) == first, within=BACK + 60)
+    home = monotonic() - began
     answered = farm.await_answers(30)
     print(f"home after {home:.1f} s, all pings {answered:.1f} s later")
+    await_that("the addresses that it had", lambda: ipv4(n2.output(*ON_ZOS)) == ipv4(before))
 
     assert home >= BACK
-    assert addresses(n2.output("ip", "-4", "-o", "address", "show", "dev", "zos")) == [
-        address for address in addresses(before) if "." in address
-    ]
+
+
+ON_ZOS = ("ip", "-o", "address", "show", "dev", "zos")
+
+
+def ipv4(text: str) -> list[str]:
+    return [address for address in addresses(text) if "." in address]
 
 
 def addresses(text: str) -> list[str]:
@@ -92,8 +102,10 @@ def test_a_router_that_falls_silent_is_as_good_as_no_cable(farm: Living) -> None
     first = port_of(n2)
     other = "eth1" if first == "eth0" else "eth0"
     router = farm.farm.routers[str(PLAN.nodes[1].cards[first])]
+    began = monotonic()
     router.script("ip link set lan0 down")
-    moved = await_that("the other NIC", lambda: port_of(n2) == other, within=DEAD + 20)
+    await_that("the other NIC", lambda: port_of(n2) == other, within=DEAD + 40)
+    moved = monotonic() - began
     why, carrier = uplink(n2), n2.output("cat", "/sys/class/net/zos/carrier").strip()
     answered = farm.await_answers(30)
     print(f"moved after {moved:.1f} s, all pings {answered:.1f} s later")
@@ -116,7 +128,7 @@ def test_networkd_killed_in_the_middle_of_a_move_ends_it_or_does_it_again(
     n2.pull_cable(first)
     log = n2.path("/var/log/zosnet/networkd.log")
     said = log.read_text().count("uplink moves")
-    await_that("the move", lambda: log.read_text().count("uplink moves") > said, DEAD + 20)
+    await_that("the move", lambda: log.read_text().count("uplink moves") > said, DEAD + 40)
     sleep(wait)
     kill(n2, pid_of(n2, "zosnet-agent networkd"))
     moved = await_that("the other NIC", lambda: port_of(n2) == other, within=60)
@@ -127,8 +139,9 @@ def test_networkd_killed_in_the_middle_of_a_move_ends_it_or_does_it_again(
     await_that("home", lambda: port_of(n2) == first, within=BACK + 60)
     farm.await_answers(30)
 
+    await_that("one probe namespace", lambda: probe_spaces(n2) == 1)
+
     assert "master zos" in next(line for line in links.splitlines() if f" {other}@" in line)
-    assert probe_spaces(n2) == 1
 
 
 def probe_spaces(node: Node) -> int:

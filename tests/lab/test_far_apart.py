@@ -9,7 +9,7 @@ from lab.farm import build_farm
 from lab.world import World
 from tests.lab.living import Living, Way, await_that, power_on
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 ONE_WAY = 0.025  # seconds to the middle of the Internet: 100 ms there and back between two sites
 STALL = 4.0  # seconds; who waits for WireGuard's own repeat waits 5 and a little

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ AS_FOUND = "/var/lib/as-found.json"  # what a node was like before its first boo
 
 
 def agent(node: Node, *words: str) -> subprocess.CompletedProcess[str]:
-    return node.run("zosnet-agent", *words, check=False)
+    return node.run("zosnet-agent", *words, check=False, timeout=120)
 
 
 def fails(node: Node, code: Exit, *words: str) -> str:
@@ -87,7 +88,7 @@ def test_a_node_says_at_each_stage_what_it_has_and_what_it_waits_for(world: Worl
     node.pull_cable("eth0")
     node.start_programs()
     await_that("the first round", lambda: "no carrier" in says(node, "status"))
-    assert reasons(node) == {"uplink": "none yet (round 1): eth0: no carrier"}
+    assert re.fullmatch(r"none yet \(round \d+\): eth0: no carrier", reasons(node)["uplink"])
     assert "eth0: no carrier" in fails(node, Exit.NOT_CONVERGED, "wait", "--timeout", "0")
     assert "no carrier" in says(node, "why", "uplink")
 
@@ -148,6 +149,14 @@ def snapshot(node: Node) -> dict[str, object]:
     }
 
 
+def rest(node: Node, found: dict[str, object]) -> dict[str, object]:
+    """What is there when the last process that was ended is buried, which is soon."""
+    until = monotonic() + 10
+    while (left := snapshot(node)) != found and monotonic() < until:
+        sleep(0.1)
+    return left
+
+
 def members(pair: Living) -> dict[str, dict[str, Any]]:
     rows = programs.ncadm(pair.farm.controller, "member", "list", programs.NETWORK.name)
     return {row["name"]: row for row in rows}
@@ -184,7 +193,7 @@ def test_who_leaves_gives_its_addresses_back_and_may_join_again(pair: Living) ->
     assert joining.startswith("joining farm ")
     assert waited.startswith("overlay after ")
     assert back == set(pair.views()["n2"].overlay)
-    assert pair.await_answers(10) < 10
+    pair.await_answers(30)
 
 
 def test_a_member_with_the_role_lets_another_in(pair: Living) -> None:
@@ -205,27 +214,26 @@ def test_a_member_with_the_role_lets_another_in(pair: Living) -> None:
 
     assert members(pair)["n2"]["authorized_by"] == f"token {tokens[-1]['token']}"
     assert tokens[-1]["created_by"] == f"node {members(pair)['n1']['address']}"
-    assert pair.await_answers(30) < 30
+    pair.await_answers(30)
 
 
 def test_a_peer_that_is_not_believed_is_named_with_the_reason(pair: Living) -> None:
-    n2 = pair.node("n2")
+    n2, refused = pair.node("n2"), "n1 is not believed: the signature is wrong"
     pair.kill_controller()
     n2.power_cut()
     forge(netmap_of(n2), "n1")
     n2.boot(programs=True)
     says(n2, "wait", "overlay")
-    status, why, without = says(n2, "status"), says(n2, "why", "n1"), reasons(n2)
+    await_that("the reason", lambda: reasons(n2).get("network") == refused)
+    status, why = says(n2, "status"), says(n2, "why", "n1")
     late = fails(n2, Exit.NOT_CONVERGED, "wait", "first_ping", "--timeout", "0")
     pair.serve()
     await_that("a true certificate", lambda: "network" not in reasons(n2), within=30)
 
-    refused = "n1 is not believed: the signature is wrong"
     assert f"network: {refused}" in status
-    assert without["network"] == refused
     assert why == "n1 in home  not believed: the signature is wrong\n"
     assert refused in late or "cannot reach the controller" in late
-    assert pair.await_answers(10) < 10
+    pair.await_answers(30)
 
 
 def test_a_reset_leaves_nothing_but_the_nodes_own_key_and_it_comes_up_again(pair: Living) -> None:
@@ -237,7 +245,7 @@ def test_a_reset_leaves_nothing_but_the_nodes_own_key_and_it_comes_up_again(pair
     said = says(n2, "reset", "--yes")
 
     assert "NIC eth1 is home" in said
-    assert snapshot(n2) == found
+    assert rest(n2, found) == found
     differing = [key for key, found in found.items() if taken[key] != found]
     assert differing == list(taken)  # the control: each of them would show what is left
     assert reasons(n2) == {"uplink": "zosnet has not started since power-on"}
@@ -255,8 +263,8 @@ def test_a_reset_leaves_nothing_but_the_nodes_own_key_and_it_comes_up_again(pair
 
     assert booted.returncode == 0
     assert f"kill {pid}\n" in refused
-    assert snapshot(n2) == found
+    assert rest(n2, found) == found
     assert "they run now" in says(n2, "install")
     says(n2, "wait", "first_ping")
-    assert pair.await_answers(20) < 20
+    pair.await_answers(30)
     assert members(pair)["n2"]["ip"] == before["ip"]

@@ -8,7 +8,7 @@ from agent.ndmz.counts import without_counts
 from agent.ndmz.guard import render
 from lab.internet import WEB4, WEB6
 from lab.world import World
-from tests.lab.flows import FRESH, RECOUNT, open_flows, send_flow, tracked
+from tests.lab.flows import FRESH, RECOUNT, keep_flows, open_flows, send_flow, tracked
 from tests.lab.home import NEIGHBOUR, Home, make_home
 from tests.lab.test_isolation import seen, watch
 
@@ -25,6 +25,7 @@ def home() -> Iterator[Home]:
         running = home.start_ndmz("n-one")
         running.kill()
         running.wait(5)
+        keep_flows(home)
         yield home
 
 

@@ -287,7 +287,10 @@ def test_reloads_of_prefixes_that_stand_in_sets_leak(home: Home) -> None:
         home.node.write("/run/sets.nft", in_sets(home.make_guard()))
         watch_lan(home)
         with flood(home) as figures:
-            home.in_ndmz("sh", "-c", "for i in $(seq 200); do nft -f /run/sets.nft; done")
+            for _ in range(5):  # a slow machine floods less
+                home.in_ndmz("sh", "-c", "for i in $(seq 200); do nft -f /run/sets.nft; done")
+                if seen(home.node, "bridge"):
+                    break
 
     print("leaked", seen(home.node, "bridge"), "of", figures["packets"])
     assert figures["packets"] >= 200 * BETWEEN_RELOADS, figures

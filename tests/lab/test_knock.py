@@ -28,6 +28,7 @@ def test_an_open_door_answers_with_whom_it_saw(farm: Farm) -> None:
             "http6/web.example",
             "icmp6/web.example",
         ],
+        seconds=5,
     )
     seen = {target: answer.detail.split()[0] for target, answer in answers.items()}
 
@@ -50,7 +51,7 @@ def test_a_closed_door_refuses_and_a_missing_host_is_silent(farm: Farm) -> None:
             "tcp/192.168.7.77/7",
             "udp/192.168.7.77/7",
         ],
-        seconds=0.5,
+        seconds=2,
     )
 
     assert [answer.verdict for answer in answers.values()].count("refused") == 2
@@ -67,8 +68,8 @@ def test_a_question_can_be_asked_from_a_namespace_of_the_node(farm: Farm) -> Non
     node.script("ip netns add inner; ip -n inner link set lo up")
     start_answering(node)
     await_answering(node)
-    outer = knock(node, ["tcp/127.0.0.1/7"], seconds=0.5)
-    inner = knock(node, ["tcp/127.0.0.1/7"], namespace="inner", seconds=0.5)
+    outer = knock(node, ["tcp/127.0.0.1/7"], seconds=5)
+    inner = knock(node, ["tcp/127.0.0.1/7"], namespace="inner", seconds=5)
 
     assert inner["tcp/127.0.0.1/7"].verdict == "refused"
     assert outer["tcp/127.0.0.1/7"].answered

@@ -37,9 +37,9 @@ from tests.lab.beside import (
 from tests.lab.living import await_that
 from tests.lab.matrix import Matrix, matrices
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
-CONVERGE_S = 90.0  # a dozen nodes on two cores
+CONVERGE_S = 150.0  # a dozen nodes on two cores
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +305,6 @@ def test_a_workload_reaches_nothing_near_it(isolation: dict[str, Isolation], nam
     assert len(found.near) > len(found.allowed) >= 6
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", WITH_NDMZ)
 def test_from_two_resources_nothing_near_is_reached_and_nothing_for_it_leaves(
     matrix: dict[str, Matrix], name: str
@@ -363,7 +362,7 @@ def test_a_demo_shows_a_layout_and_its_exit_code_says_that_all_of_it_holds(side:
         )
         for name in names
     }
-    told = {name: process.communicate(timeout=120) for name, process in running.items()}
+    told = {name: process.communicate(timeout=180) for name, process in running.items()}
 
     assert {name: process.returncode for name, process in running.items()} == dict.fromkeys(
         names, Exit.OK

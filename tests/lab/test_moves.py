@@ -24,7 +24,7 @@ from tests.lab.living import (
 )
 from zinit.client import Client
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 WITHIN = 10.0  # seconds; without a word from who moved, a session takes 15 s to be found dead
 # Its server gives addresses up to .137; those above are for nodes that are moved.
@@ -61,7 +61,7 @@ def move(farm: Living, name: str, site: Site, address: str) -> None:
     """The site's server gives the node that address from now on, and refuses the one before."""
     node, server = farm.node(name), farm.farm.routers[site.switch]
     mac = node.output("cat", "/sys/class/net/zos/address").strip()
-    server.script("pkill dnsmasq; while pgrep dnsmasq; do sleep 0.01; done")
+    router.end_lan(server)
     fixed = f"--dhcp-host={mac},{IPv4Address(address)}"
     log = server.log(f"dnsmasq-{address}")
     server.spawn("dnsmasq", *router.dnsmasq_options(site.lan), fixed, log=log)

@@ -95,7 +95,7 @@ def test_a_second_start_adopts_everything_and_drops_no_packet(home: Home, runnin
 def test_what_somebody_destroys_is_repaired(home: Home, running: Process, damage: str) -> None:
     whole = guard(home)
     home.node.script(damage)
-    wait_until("the repair", lambda: guard(home) == whole and repaired(home, running), timeout=9)
+    wait_until("the repair", lambda: guard(home) == whole and repaired(home, running), timeout=20)
 
     assert whole
     assert home.reach("n-one", "192.168.7.50") == set()

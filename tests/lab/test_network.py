@@ -13,6 +13,7 @@ from lab.internet import (
     RESOLVER6,
     WEB4,
     WEB6,
+    await_answering,
     host_on_the_internet,
     internet,
     start_answering,
@@ -124,6 +125,7 @@ def test_a_firewall_shuts_ipv6_from_outside_and_only_then(world: World, *, firew
     node = world.node("n2")
     world.plug(Nic("n2", "eth0", HOME.switch))
     start_answering(node)
+    await_answering(node)
     node.script("ip link set eth0 up")
     await_address6(node)
     own = ask(node, "udp", WEB6, 7)

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from shutil import rmtree
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
 from msgspec.structs import replace
@@ -20,11 +20,11 @@ from lab.internet import WEB4, WEB6
 from lab.knock import knock
 from lab.layouts import LAYOUTS, OOB, WORK
 from lab.node import Node
-from lab.router import serve_lan
+from lab.router import end_lan, serve_lan
 from lab.world import World
 from tests.lab.living import Living, await_that, kill, make_living, pid_of, processes
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 DEAD, BACK = 8.0, 12.0  # a busy machine may be silent for seconds
 PLAN = LAYOUTS["oob"].plan.with_lan("work", leases=1)
@@ -106,13 +106,13 @@ def seen_as(farm: Living) -> set[str]:
 
 
 def test_workloads_leave_by_the_public_nic_and_the_node_by_the_private_one(farm: Living) -> None:
-    n2, view = farm.node("n2"), farm.views()["n2"]
+    n2 = farm.node("n2")
     nic, why = carrier(farm)
     routes = json.loads(n2.output("ip", "-j", "route", "show", "default"))
     macs = n2.output("cat", "/sys/class/net/br-pub/address", "/sys/class/net/eth1/address")
     marked = n2.output("ip", "-o", "link", "show", "br-pub")
 
-    assert seen_as(farm) == set(view.ndmz.addresses)
+    await_that("workloads by it", lambda: seen_as(farm) == set(farm.views()["n2"].ndmz.addresses))
     assert [(r["gateway"], r["dev"]) for r in routes] == [("192.168.7.1", "zos")]
     assert n2.output("ip", "-o", "addr", "show", "br-pub") == ""  # the host is not on that LAN
     assert n2.output("ip", "-o", "addr", "show", "eth1") == ""
@@ -126,7 +126,7 @@ def test_workloads_leave_by_the_public_nic_and_the_node_by_the_private_one(farm:
 
 
 def test_wireguard_listens_where_the_public_address_is(farm: Living) -> None:
-    assert wireguard_spaces(farm.node("n2")) == {"ndmz"}
+    await_that("WireGuard in ndmz", lambda: wireguard_spaces(farm.node("n2")) == {"ndmz"})
     ways = farm.peer("n2", "n1"), farm.peer("n1", "n2")
 
     assert [way["path"] for way in ways] == ["direct", "direct"]
@@ -191,31 +191,32 @@ def test_a_killed_networkd_loses_no_packet(farm: Living) -> None:
 
 def test_without_a_cable_ndmz_goes_by_zos_and_comes_back(farm: Living) -> None:
     n2 = farm.node("n2")
+    began = monotonic()
     n2.pull_cable("eth1")
-    left = await_that(
-        "ndmz on zos", lambda: ports(n2, "zos") == {"eth0", "ndz4", "ndz6"}, DEAD + 20
-    )
+    await_that("ndmz on zos", lambda: ports(n2, "zos") == {"eth0", "ndz4", "ndz6"}, DEAD + 40)
+    left = monotonic() - began
     by_zos = await_that("a way out", lambda: seen_as(farm) >= {str(OOB.ends4[1].ip)}, 30)
     farm.await_answers(30)
-    spaces, (_, why) = wireguard_spaces(n2), carrier(farm)
-    empty = "br-pub" in n2.output("ip", "-o", "link")
+    await_that("WireGuard on the host", lambda: wireguard_spaces(n2) == {""})
+    await_that("no br-pub", lambda: "br-pub" not in n2.output("ip", "-o", "link"))
+    _, why = carrier(farm)
     n2.plug_cable("eth1")
     back = await_br_pub(farm, BACK + 60)
     print(f"left after {left:.1f} s, {by_zos:.1f} s later out by zos; back after {back:.1f} s")
 
     assert left >= DEAD
-    assert spaces == {""}
     assert why == "by zos: no other NIC has a public IPv4 or a global IPv6 address"
-    assert not empty
     assert back >= BACK
-    assert wireguard_spaces(n2) == {"ndmz"}
-    assert seen_as(farm) == set(farm.views()["n2"].ndmz.addresses)
+    await_that("WireGuard in ndmz", lambda: wireguard_spaces(n2) == {"ndmz"})
+    await_that("workloads by it", lambda: seen_as(farm) == set(farm.views()["n2"].ndmz.addresses))
 
 
 def test_with_a_silent_router_too(farm: Living) -> None:
     n2, router = farm.node("n2"), farm.farm.routers[WORK.switch]
+    began = monotonic()
     router.run("nft", "-f", "-", input=DEAF)
-    left = await_that("ndmz on zos", lambda: "ndz4" in ports(n2, "zos"), DEAD + 40)
+    await_that("ndmz on zos", lambda: "ndz4" in ports(n2, "zos"), DEAD + 60)
+    left = monotonic() - began
     router.script("nft delete table netdev deaf")
     back = await_br_pub(farm, BACK + 60)
     print(f"left after {left:.1f} s, back after {back:.1f} s")
@@ -225,8 +226,10 @@ def test_with_a_silent_router_too(farm: Living) -> None:
 
 def test_a_node_that_loses_its_own_lan_takes_the_nic_of_ndmz(farm: Living) -> None:
     n2 = farm.node("n2")
+    began = monotonic()
     n2.pull_cable("eth0")
-    moved = await_that("the other NIC", lambda: "eth1" in ports(n2, "zos"), DEAD + 30)
+    await_that("the other NIC", lambda: "eth1" in ports(n2, "zos"), DEAD + 40)
+    moved = monotonic() - began
     farm.await_answers(40)
     n2.plug_cable("eth0")
     home = await_that("home", lambda: "eth0" in ports(n2, "zos"), BACK + 60)
@@ -234,7 +237,7 @@ def test_a_node_that_loses_its_own_lan_takes_the_nic_of_ndmz(farm: Living) -> No
     print(f"moved after {moved:.1f} s; home after {home:.1f} s, br-pub {back:.1f} s later")
 
     assert moved >= DEAD
-    assert carrier(farm)[0] == "eth1"
+    await_that("its word", lambda: carrier(farm)[0] == "eth1")
 
 
 def restart(farm: Living, config: str) -> None:
@@ -252,16 +255,13 @@ def test_by_config_the_nic_goes_back_and_comes_again(farm: Living) -> None:
     kept = await_that("the NIC's own place", lambda: "znp-" in n2.output("ip", "netns", "list"))
     await_that("no br-pub", lambda: "br-pub" not in n2.output("ip", "-o", "link"))
     farm.await_answers(30)
-    why = carrier(farm)
+    await_that("its word", lambda: carrier(farm) == ("", "by zos, by config"))
     restart(farm, "ndmz: {uplink: eth1}")
     named = await_br_pub(farm)
-    by_name = carrier(farm)
+    await_that("its other word", lambda: carrier(farm) == ("eth1", "eth1, by config"))
     restart(farm, "")
     await_that("its own choice", lambda: carrier(farm)[1].endswith("zos is out of band"))
     print(f"given back after {kept:.1f} s, taken by name after {named:.1f} s")
-
-    assert why == ("", "by zos, by config")
-    assert by_name == ("eth1", "eth1, by config")
 
 
 def test_static_addresses_of_ndmz_are_those_beside_its_nic(farm: Living) -> None:
@@ -271,7 +271,7 @@ def test_static_addresses_of_ndmz_are_those_beside_its_nic(farm: Living) -> None
         " gateways: [198.51.100.209], ndmz: [198.51.100.221/28]}}",
     )
     await_that("the static address", lambda: "198.51.100.221" in seen_as(farm), 30)
-    await_that("its NIC", lambda: carrier(farm)[0] == "eth1", 10)
+    await_that("its NIC", lambda: carrier(farm)[0] == "eth1")
     restart(farm, "")
     await_br_pub(farm)  # what was static stays beside it, until the reboot that comes next
 
@@ -279,7 +279,7 @@ def test_static_addresses_of_ndmz_are_those_beside_its_nic(farm: Living) -> None
 def test_a_lan_without_ipv4_does_not_lead_workloads_to_the_nodes_own(farm: Living) -> None:
     """Where ndmz shares the node's LAN it would go through the host after 10 s."""
     n2, router = farm.node("n2"), farm.farm.routers[WORK.switch]
-    router.script("kill $(pidof dnsmasq)")
+    end_lan(router)
     serve_lan(router, replace(WORK.lan, dhcp=False))
     n2.power_cut()
     rmtree(n2.disk / "var/lib/zosnet/leases")
@@ -290,7 +290,7 @@ def test_a_lan_without_ipv4_does_not_lead_workloads_to_the_nodes_own(farm: Livin
     sleep(PATIENCE_S + 2)
     ndmz = json.loads(n2.path("/run/zosnet/ndmz.json").read_text())
     links = n2.output("ip", "-o", "link")
-    router.script("kill $(pidof dnsmasq)")
+    end_lan(router)
     serve_lan(router, replace(WORK.lan, leases=1))
     await_br_pub(farm, 60)
 
@@ -311,8 +311,7 @@ def test_networkd_killed_while_it_takes_the_nic_goes_on(farm: Living, wait: floa
     kill(n2, pid_of(n2, "zosnet-agent networkd"))
     took = await_br_pub(farm, 40)
     print(f"killed {wait} s into it: all there {took:.1f} s later")
-
-    assert "znp-" not in n2.output("ip", "netns", "list")
+    await_that("no NIC aside", lambda: "znp-" not in n2.output("ip", "netns", "list"))
 
 
 def test_after_a_reboot_it_is_so_again(farm: Living) -> None:
@@ -321,8 +320,8 @@ def test_after_a_reboot_it_is_so_again(farm: Living) -> None:
     n2.boot(programs=True)
     took = await_br_pub(farm, 40)
     print(f"on br-pub {took:.1f} s after the boot")
+    await_that("WireGuard in ndmz", lambda: wireguard_spaces(n2) == {"ndmz"})
 
-    assert wireguard_spaces(n2) == {"ndmz"}
     assert ports(n2, "zos") == {"eth0"}
 
 
@@ -351,4 +350,4 @@ def test_a_boot_that_starts_over_may_take_the_nic_of_ndmz(farm: Living) -> None:
     farm.await_answers(40)
 
     assert "eth1" in ports(n2, "zos")
-    assert carrier(farm)[0] == ""
+    await_that("its word", lambda: carrier(farm)[0] == "")

@@ -154,7 +154,7 @@ def _key(node: Node, below: bytes | None) -> Any:
         keys.forget(NETWORK)
 
 
-def await_that(true: Callable[[], object], within: float = 20, what: str = "") -> float:
+def await_that(true: Callable[[], object], within: float = 40, what: str = "") -> float:
     """Seconds until it was true."""
     began = time.monotonic()
     while not true():

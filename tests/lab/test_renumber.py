@@ -42,7 +42,7 @@ def kernel(pair: Living, name: str) -> str:
 def overlay(pair: Living) -> dict[str, str]:
     """Each node's IPv4 address there."""
     views = pair.views()
-    return {n: next(a for a in v.overlay if "." in a) for n, v in views.items()}
+    return {n: next((a for a in v.overlay if "." in a), "none") for n, v in views.items()}
 
 
 def test_i9_a_changed_pool_renumbers_the_nodes_and_leaves_no_old_address(pair: Living) -> None:
@@ -52,9 +52,9 @@ def test_i9_a_changed_pool_renumbers_the_nodes_and_leaves_no_old_address(pair: L
     ncadm(pair, "pool", "add", NETWORK.name, NEW)
     ncadm(pair, "pool", "remove", NETWORK.name, NETWORK.ipv4, "--renumber", "--yes")
     took = await_that(
-        "nothing old on any node", lambda: not any(OLD in kernel(pair, n) for n in before), 10
+        "nothing old on any node", lambda: not any(OLD in kernel(pair, n) for n in before)
     )
-    pair.await_answers(10)
+    pair.await_answers(30)
 
     print(f"renumbered within {took:.2f} s")
     after = overlay(pair)
@@ -78,9 +78,8 @@ def test_a_subnet_for_each_member_is_on_its_bridge_and_its_peers_send_it_there(
         lambda: all(
             f"{address}/24" in kernel(pair, name) for name, address in overlay(pair).items()
         ),
-        10,
     )
-    pair.await_answers(10)
+    pair.await_answers(30)
     first = {name: ip_interface(f"{a}/24") for name, a in overlay(pair).items()}
     assert all(one.ip == one.network.network_address + 1 for one in first.values())
     assert first["n1"].network != first["n2"].network
@@ -90,4 +89,4 @@ def test_a_subnet_for_each_member_is_on_its_bridge_and_its_peers_send_it_there(
     behind = first["n2"].ip + 8
     n2.run(*n2.inside(space, "ip", "address", "add", f"{behind}/32", "dev", "lo"))
     asked = n1.inside(views()["n1"].namespace, "ping", "-c", "1", "-W", "2", str(behind))
-    await_that("an answer from behind n2", lambda: n1.ok(*asked), 10)
+    await_that("an answer from behind n2", lambda: n1.ok(*asked))

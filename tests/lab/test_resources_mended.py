@@ -67,7 +67,7 @@ def blue(home: Home) -> Iterator[Home]:
 )
 def test_what_somebody_destroys_is_repaired(blue: Home, damage: str) -> None:
     before, rules = item(blue), guard(blue)
-    assert whole(blue)
+    wait_until("all of it", lambda: whole(blue))
     blue.node.script(damage)
     wait_until("the repair", lambda: whole(blue) and guard(blue) == rules, timeout=REPAIR)
     wait_until("what it says", lambda: item(blue) == before, timeout=REPAIR)

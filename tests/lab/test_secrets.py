@@ -23,7 +23,7 @@ from protocol.joinstring import parse_join_string
 from protocol.keys import to_z85
 from tests.lab.living import Living, converge, pid_of
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 STATE = Path("/var/lib/zosnet")
 KEYS = STATE / "controller" / "keys"
@@ -136,7 +136,9 @@ def test_s11_no_log_and_no_capture_has_a_secret(aviary: Aviary, tmp_path: Path) 
 def test_no_argument_and_no_environment_has_a_secret(aviary: Aviary) -> None:
     seen = {}
     for name, node in aviary.machines.items():
-        seen[name] = node.output("sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ")
+        # some end before they are read
+        everything = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null || :"
+        seen[name] = node.output("sh", "-c", everything)
 
     assert {n: f for n, text in seen.items() if (f := aviary.found_in(text.encode()))} == {}
     assert "zosnet-agent" in seen["n1"]
@@ -148,12 +150,15 @@ def test_j4_no_file_has_a_secret_but_the_key_files_and_they_are_private(aviary: 
     for node in aviary.machines.values():
         for file in _files(node):
             inside = "/" + str(file).partition("/root/")[2]
-            data = file.read_bytes()
+            try:
+                data, mode = file.read_bytes(), stat.S_IMODE(file.stat().st_mode)
+            except FileNotFoundError:  # written anew just now: under its name it is there
+                continue
             for canary in aviary.canaries:
                 if canary.is_in(data):
                     at_home = KEPT[canary.kind].fullmatch(inside)
                     (right.add(repr(canary)) if at_home else wrong.append((canary, inside)))
-                    if stat.S_IMODE(file.stat().st_mode) & 0o077:
+                    if mode & 0o077:
                         public.append(inside)
 
     assert wrong == []
@@ -164,9 +169,12 @@ def test_j4_no_file_has_a_secret_but_the_key_files_and_they_are_private(aviary: 
 
 def test_j6_the_controllers_memory_has_no_secret_of_a_node_or_token(aviary: Aviary) -> None:
     """J6: the private key never leaves the node."""
-    found = set()
-    for chunk in _memory(aviary.controller, pid_of(aviary.controller, "zosnet-controller serve")):
+    found, controller = set(), aviary.controller
+    pid = pid_of(controller, "zosnet-controller serve")
+    controller.run("kill", "-STOP", str(pid))  # its memory stays where it is meanwhile
+    for chunk in _memory(controller, pid):
         found |= aviary.found_in(chunk)
+    controller.run("kill", "-CONT", str(pid))
 
     assert {name for name in found if not name.startswith("controller of ")} == set()
     assert "controller of curve" in found

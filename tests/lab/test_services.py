@@ -119,7 +119,7 @@ def test_under_zinit_the_controller_runs_and_is_ready_when_it_answers(node: Node
     assert first == second
     assert pid
     assert removed == "unit zosnet-controller removed\n"
-    assert node.run("pgrep", "-f", "zosnet-controller serve", check=False).stdout == ""
+    wait_until("its end", lambda: not node.ok("pgrep", "-f", "zosnet-controller serve"))
     assert files(node, "/etc/zinit") == {}
 
 

@@ -15,7 +15,7 @@ from lab.world import World
 from tests.lab.home import PROGRAMS, SYSTEM_PYTHON, Home, make_home
 from tests.lab.test_shared_rules import make_host_guard
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(400)]
 
 PORT = 51820
 WORKLOADS = [f"n-{number}" for number in range(16)]

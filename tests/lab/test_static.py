@@ -27,7 +27,7 @@ from tests.lab.boot_node import (
 )
 from tests.lab.living import Living, await_that, make_living
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 LAN = Lan(
     IPv4Interface("192.168.7.1/24"),

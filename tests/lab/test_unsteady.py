@@ -15,7 +15,7 @@ from tests.lab.living import Living, make_living
 from tests.lab.test_boot import HOME4, booting_node
 from tests.lab.test_failover import PLAN, port_of
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 SLOW_LINK = Path(__file__).parent / "programs/slow_link.py"
 NEGOTIATION = 3.0  # seconds

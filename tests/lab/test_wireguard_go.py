@@ -15,7 +15,7 @@ from netns.wireguard import uapi
 from netns.wireguard.device import Device
 from tests.lab.living import Living, await_that, kill, make_living, pid_of, processes
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 NETWORKD = "zosnet-agent networkd"
 PING = ("ping", "-q", "-i", "0.01", "-c", "1200", "-W", "1")
@@ -53,7 +53,7 @@ def test_a_killed_one_is_made_again_at_once_with_its_key_and_port(farm: Living) 
             took.append(
                 await_that("another one", lambda: times_made(node) > made, LOOK_EACH * 0.75)  # noqa: B023  # called at once
             )
-        healed = farm.await_answers(15)
+        healed = farm.await_answers(30)
         print(f"wireguard-go of {name} killed: another after {max(took):.2f} s, {healed:.2f} s")
         after = device_of(farm, name)
 
@@ -88,7 +88,7 @@ WHOM = {"group": process_group, "children": child_list}
 def test_networkd_is_stopped_and_no_packet_is_lost(farm: Living, signal: str, whom: str) -> None:
     n2 = farm.node("n2")
     targets = " ".join(WHOM[whom](n2))
-    stop_and_lose_nothing(farm, f"kill -{signal} {targets}")
+    stop_and_lose_nothing(farm, f"kill -{signal} {targets} || :")  # one may have ended by itself
 
 
 def test_its_control_group_is_killed_and_no_packet_is_lost(
@@ -100,7 +100,7 @@ def test_its_control_group_is_killed_and_no_packet_is_lost(
     made = times_made(n2)
     kill(n2, wireguard_of(n2))
     await_that("another wireguard-go", lambda: times_made(n2) > made)
-    farm.await_answers(15)
+    farm.await_answers(30)
     stop_and_lose_nothing(farm, f"echo 1 >{control_group}/cgroup.kill")
 
 
@@ -146,4 +146,4 @@ def control_group(farm: Living) -> Iterator[str]:
     yield path
     left = f"{GROUPS}/{cgroup.NAME}"
     n2.script(f"for pid in $(cat {left}/cgroup.procs); do echo $pid >{GROUPS}/cgroup.procs; done")
-    n2.run("rmdir", path, left)
+    await_that("empty groups", lambda: n2.ok("rmdir", path, left))
