@@ -14,7 +14,7 @@ TREE = Path(__file__).parents[2]
 
 @pytest.mark.lab
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_each_figure_is_measured_and_written_as_json(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
 
