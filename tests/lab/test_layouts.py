@@ -34,7 +34,7 @@ from tests.lab.beside import (
     uplink,
     zos_addresses,
 )
-from tests.lab.living import await_that
+from tests.lab.living import await_that, kill, pid_of
 from tests.lab.matrix import Matrix, matrices
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
@@ -61,6 +61,10 @@ def side(shared_world: World) -> Iterator[Side]:
         "all nodes", lambda: not any(side.views()[n].missing for n in ("n1", *come)), CONVERGE_S
     )
     for layout in BESIDE.values():
+        if layout.comes_up and layout.site.nat44 and 4 in layout.families and not layout.carrier:
+            for name in layout.nodes:
+                be_seen_by_ipv4(side, name, str(layout.site.ends4[1].ip))
+    for layout in BESIDE.values():
         if layout.comes_up:
             await_that(
                 f"the families of {layout.name}",
@@ -70,6 +74,21 @@ def side(shared_world: World) -> Iterator[Side]:
     print(f"all up after {took:.1f} s")
     yield side
     side.kill_controller()
+
+
+def be_seen_by_ipv4(side: Side, name: str, outside: str) -> None:
+    """The controller tells a node as whom it sees it. One whose IPv4 came later than its IPv6 is connected
+    by the latter, and is told the address of its site, which is closed then, with another connection.
+    """
+    node = side.node(name)
+
+    def is_told() -> bool:
+        site = json.loads(node.path("/run/zosnet/ndmz.json").read_text()).get("site", [])
+        return outside in site
+
+    if not is_told():
+        kill(node, pid_of(node, "zosnet-agent networkd"))
+        await_that(f"{name} to be told of {outside}", is_told, CONVERGE_S)
 
 
 def is_whole(side: Side, layout: Layout) -> bool:
