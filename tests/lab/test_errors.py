@@ -257,7 +257,11 @@ time.sleep(120)
 
 JOINS = {
     "cut off": ("head -c 100", "it is cut off: 58 of"),
-    "damaged": ("sed s/./a/60", "it is damaged: its check sum is wrong"),
+    # another letter there, whatever it is
+    "damaged": (
+        r"sed 's/^\(.\{59\}\)a/\1b/; t; s/./a/60'",
+        "it is damaged: its check sum is wrong",
+    ),
     "with more behind": ("sed s/$/abc/", "it has 3 characters too many"),
     "another text": ("sed s/zosnet1//", "it does not begin with zosnet1"),
     "empty": ("head -c 0", "it is empty"),
