@@ -68,6 +68,7 @@ class Overlay:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._leaving: set[str] = set()
+        self._left_early: list[Network] = []  # before `keep` had a hand free
         self._refused: dict[str, str] = {}
         self._load()
 
@@ -77,6 +78,8 @@ class Overlay:
         """
         await self._sweep()
         async with asyncio.TaskGroup() as self._group:
+            while self._left_early:
+                self._group.create_task(self._destroy(self._left_early.pop(), None))
             self._start_all()
             await asyncio.Future()
 
@@ -132,8 +135,10 @@ class Overlay:
         task = self._tasks.pop(network, None)
         if task is not None:
             task.cancel()
-        if self._group is not None:
-            self._leaving.add(network)
+        self._leaving.add(network)
+        if self._group is None:
+            self._left_early.append(known)
+        else:
             self._group.create_task(self._destroy(known, task))
 
     def moved(self, surroundings: Surroundings) -> None:
@@ -220,8 +225,9 @@ class Overlay:
     async def _destroy(self, network: Network, task: "asyncio.Task[None] | None") -> None:
         name = network.belief.network
         try:
-            if task is not None:
-                await asyncio.wait([task])
+            while task is not None and not task.done():  # what it waits for may swallow the first
+                task.cancel()
+                await asyncio.wait([task], timeout=1)
             await network.destroy()
         except CannotError as error:
             log.error(error.message)  # noqa: TRY400  # a sentence for people
