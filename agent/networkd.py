@@ -11,10 +11,10 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -34,7 +34,6 @@ from agent.ndmz.status import NdmzStatus
 from agent.nr.keeper import Resources
 from agent.nr.verbs import nr_handlers
 from agent.overlay.runner import Overlay
-from agent.phases import PHASES
 from agent.status import PATH, DaemonStatus, holding, load_status
 from netns.spaces import Spaces
 from netns.values import IPAddress
@@ -49,8 +48,9 @@ from runtime.paths import RUN, STATE
 log = logging.getLogger(__name__)
 
 LOCK = RUN / "networkd.lock"
-LOOK_EACH = 0.1  # seconds between two looks at the parts while the node comes up
-LOOK_EACH_LATER = 1.0
+LEAST = 0.1  # seconds between two reports: changes come in swarms
+COUNTED = 1.0  # in a network, where bytes and ages grow and nobody tells of it
+AT_LAST = 5.0  # in none: what nobody told of
 SHARE = 40  # the pause, in times of a look: a slow machine has better to do
 CLOCK_OFF_MS = 120_000  # from there on it is said
 
@@ -100,6 +100,8 @@ class _Node:
         self._sites: tuple[IPAddress, ...] = ()
         self._said = b""
         self._problems: dict[str, str] = {}  # by what it is about
+        self._stirred = asyncio.Event()  # something is to be told
+        stir = self._stirred.set
         before = load_status()
         self._seconds = dict(before.seconds) if before is not None else {}
         self._came_first = before is not None and before.came_first
@@ -109,9 +111,9 @@ class _Node:
         if config.join:
             take_join_file(store, Path(config.join), farm=config.farm)
         self._ndmz = Ndmz(spaces, identity, config, on_change=self._see_ndmz)
-        self._resources = Resources(spaces, identity, behind=self._ndmz)
+        self._resources = Resources(spaces, identity, behind=self._ndmz, on_change=stir)
         self._uplink = UplinkKeeper(spaces, config, on_move=self._follow)
-        self._br_pub = BrPub(spaces, config, self._uplink)
+        self._br_pub = BrPub(spaces, config, self._uplink, on_change=stir)
         self._overlay = Overlay(
             spaces,
             backend,
@@ -121,6 +123,7 @@ class _Node:
             elapsed=self._elapsed,
             now_ms=lambda: self._clock.now_ms() if self._clock.trusted else None,
             behind=self._ndmz,
+            on_change=stir,
         )
         self._enrolment = Enrolment(
             spaces,
@@ -130,6 +133,7 @@ class _Node:
             elapsed=self._elapsed,
             on_time=self._learn_time,
             on_observed=self._observe,
+            on_change=stir,
             endpoints=config.controllers,
             store=store,
         )
@@ -228,19 +232,18 @@ class _Node:
     # -- what the commands are told
 
     async def _tell(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
+        def say() -> float:
             self._say()
-            pause = LOOK_EACH_LATER if self._is_up() else LOOK_EACH
-            await asyncio.sleep(max(pause, SHARE * (loop.time() - began)))
+            return COUNTED if self._overlay.networks else AT_LAST
+
+        await tell_changes(self._stirred, say)
 
     def _say(self) -> None:
         status = self._status()
         now = msgspec.json.encode(status)
         if now != self._said:
             self._write("report", lambda: files.store(PATH, status, mode=0o644, durable=False))
-            self._said = now
+            self._said = b"" if "report" in self._problems else now
 
     def _write(self, what: str, write: Callable[[], None]) -> None:
         """A disk that is full costs a report or a minute of the clock, never the network."""
@@ -249,13 +252,11 @@ class _Node:
         except files.WriteError as error:
             if what not in self._problems:
                 log.warning("not written", extra={"reason": error.message})
+                self._stirred.set()
             self._problems[what] = with_hint(error.message, error.hint)
         else:
-            self._problems.pop(what, None)
-
-    def _is_up(self) -> bool:
-        awaited = PHASES[1:-1] if self._came_first else PHASES[1:]
-        return all(phase in self._seconds for phase in awaited)
+            if self._problems.pop(what, None):
+                self._stirred.set()
 
     def _status(self) -> DaemonStatus:
         enrol, overlay = self._enrolment.status(), self._overlay.status()
@@ -293,6 +294,19 @@ class _Node:
         """The first time counts, also over a restart of networkd."""
         if seconds is not None:
             self._seconds.setdefault(phase, seconds)
+
+
+async def tell_changes(stirred: asyncio.Event, say: Callable[[], float]) -> NoReturn:
+    """`say` at once when it was stirred, and at the latest after the seconds that it returns."""
+    loop = asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        stirred.clear()
+        latest = say()
+        await asyncio.sleep(max(LEAST, SHARE * (loop.time() - began)))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(latest):
+                await stirred.wait()
 
 
 def clock_reasons(ahead_ms: int) -> list[str]:

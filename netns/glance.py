@@ -64,7 +64,7 @@ class Glances:
         """What each of them has. `kind`: links of that kind only; `keys`: also these sysctls, as paths
         under /proc/sys; `rules`: also the generation of its nftables.
         """
-        paths = {key: os.fspath(ROOT / key) for key in keys}
+        paths = {key: f"{ROOT}/{key}" for key in keys}
         ask = _Ask(_links_of(kind), paths, rules)
         seen: dict[str, View | CannotError] = {}
         waiting = list(names)
@@ -73,6 +73,13 @@ class Glances:
             raw = await self._spaces.run_each(some, _read, ask)
             seen |= {name: self._decode(name, found) for name, found in raw.items()}
         return seen
+
+    async def see(self, name: str, *, keys: Sequence[str] = (), rules: bool = False) -> View:
+        """What this one has. Raises CannotError."""
+        view = (await self.look([name], keys=keys, rules=rules))[name]
+        if isinstance(view, CannotError):
+            raise view
+        return view
 
     def forget(self, name: str) -> None:
         self._known.pop(name, None)

@@ -91,7 +91,10 @@ class Spaces:
 
         def one(name: str) -> T | CannotError:
             try:
-                _enter(name)
+                if name == HOST:
+                    self._go_home()
+                else:
+                    _enter(name)
                 return job(*args, **kwargs)
             except CannotError as error:
                 return error
@@ -132,9 +135,9 @@ class Spaces:
         """
         return await self.run(name, _identity)
 
-    def ours(self) -> dict[str, str]:
-        """Name and role of each namespace that exists and is ours."""
-        marks = [path.name for path in MARKS.glob("*") if not path.name.startswith(".")]
+    def ours(self, prefix: str = "") -> dict[str, str]:
+        """Name and role of each namespace that exists and is ours; of those whose name begins so."""
+        marks = [path.name for path in MARKS.glob(f"{prefix}*") if not path.name.startswith(".")]
         checked = ((name, self._thread.submit(self._mark_of, name).result()) for name in marks)
         return {name: mark.role for name, mark in sorted(checked) if mark is not None}
 

@@ -110,8 +110,8 @@ async def ensure_standby(spaces: Spaces, home: Netlink, nics: Nics) -> None:
             await home.move(link.index, probe_space(link.index))
         except CannotError as error:
             log.warning("NIC not kept ready", extra={"nic": link.name, "why": error.message})
-    for space, role in spaces.ours().items():
-        if space.startswith(PREFIX) and role == PROBE_ROLE:
+    for space, role in spaces.ours(PREFIX).items():
+        if role == PROBE_ROLE:
             await _quiet(spaces, space)
 
 

@@ -31,10 +31,11 @@ from agent.boot.uplink import Candidate, Choice, choose
 from agent.config import AgentConfig
 from agent.dhcp.lease import Lease
 from agent.dhcp.store import load_lease, store_lease
+from netns.glance import Glances
 from netns.monitor import Group, Monitor
 from netns.netlink import Netlink
-from netns.spaces import Spaces
-from netns.values import Link
+from netns.spaces import HOST, Spaces
+from netns.values import Link, View
 from runtime.failure import CannotError
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class UplinkKeeper:
         self._standbys: dict[str, Standby] = {}  # by namespace
         self._life: Life | None = None
         self._stir = asyncio.Event()
+        self._glances = Glances(spaces)
 
     @property
     def standbys(self) -> tuple[Standby, ...]:
@@ -102,34 +104,35 @@ class UplinkKeeper:
         try:
             while True:
                 asked = life.uplink
-                bridge = await home.link(BRIDGE)
-                why = "there is no zos" if bridge is None else await self._why_dead(home, bridge)
+                host = await self._glances.see(HOST)
+                port = self._port(host)
+                why = await self._why_dead(home, host, port)
                 if asked == life.uplink:  # else it is the word of the one before
                     life.alive(not why, _now(), why)
                     self._stir.set()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(WAIT_EACH if why else ASK_EACH):
-                        await self._until_port_changes(home, monitor)
+                        await self._until_port_changes(port, monitor)
         finally:
             monitor.close()
 
-    async def _why_dead(self, home: Netlink, bridge: Link) -> str:
-        port = await self._port(home)
+    async def _why_dead(self, home: Netlink, host: View, port: Link | None) -> str:
+        if BRIDGE not in host.links:
+            return "there is no zos"
         if port is None:
             return "zos has no NIC"
         if not port.carrier:
             return "no carrier"
-        return await why_silent(home, bridge.index)
+        return await why_silent(home, host.links[BRIDGE].index, host.routes)
 
-    async def _port(self, home: Netlink) -> Link | None:
-        found = await recover.observe(self._spaces, home, self._config.eligible)
-        return found.uplinks[0] if found.uplinks else None
+    def _port(self, host: View) -> Link | None:
+        _, uplinks = recover.find_uplinks(host.links.values(), self._config.eligible)
+        return uplinks[0] if uplinks else None
 
-    async def _until_port_changes(self, home: Netlink, monitor: Monitor) -> None:
-        before = await self._port(home)
+    async def _until_port_changes(self, before: Link | None, monitor: Monitor) -> None:
         while True:
             await monitor.next()
-            now = await self._port(home)
+            now = self._port(await self._glances.see(HOST))
             if (now and (now.name, now.carrier)) != (before and (before.name, before.carrier)):
                 return
 
@@ -141,8 +144,8 @@ class UplinkKeeper:
             with contextlib.suppress(CannotError), alone("look at the NICs"):
                 await ensure_layers(self._spaces, home, self._config)  # of a NIC that came back
                 await commit.ensure_standby(self._spaces, home, self._config.eligible)
-            for space, role in self._spaces.ours().items():
-                if space.startswith(PREFIX) and role == PROBE_ROLE and space not in self._standbys:
+            for space, role in self._spaces.ours(PREFIX).items():
+                if role == PROBE_ROLE and space not in self._standbys:
                     standby = Standby(
                         self._spaces,
                         space,

@@ -1,24 +1,25 @@
 """Whether a gateway of the uplink answers: the kernel asks it by ARP or neighbour solicitation.
 
-    silent = await why_silent(home, zos.index)        # "" as soon as one gateway has answered
+    silent = await why_silent(home, zos.index, routes)      # "" as soon as one gateway has answered
 
 That it answers says that the cable, the switch and the router are there; whether the Internet is
 behind it is not asked.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from netns.netlink import Netlink
-from netns.values import IPAddress, Neighbour, NeighbourState
+from netns.values import IPAddress, Neighbour, NeighbourState, Route
 
 PATIENCE = 3.5  # seconds: the kernel asks three times, a second apart
 POLL = 0.1
 
 
-async def why_silent(home: Netlink, bridge: int) -> str:
-    """Why the default gateways are of no use; nothing when one answers. Raises NetlinkError."""
-    routes = await home.routes()
+async def why_silent(home: Netlink, bridge: int, routes: Iterable[Route]) -> str:
+    """Why the default gateways in `routes` are of no use; nothing when one answers. Raises
+    NetlinkError.
+    """
     gateways = [r.via for r in routes if r.destination is None and r.link == bridge and r.via]
     if not gateways:
         return "no default route"

@@ -59,27 +59,31 @@ def probe_space(index: int) -> str:
 async def observe(spaces: Spaces, home: Netlink, nics: Nics) -> Found:
     """Raises CannotError when a link `zos` exists that we did not make."""
     links = await home.links()
+    bridge, uplinks = find_uplinks(links, nics)
+    ports = [link for link in links if bridge is not None and link.master == bridge.index]
+    br_pub = {link.index for link in links if link.name == link.role == BR_PUB}
+    return Found(
+        bridge=bridge,
+        uplinks=uplinks,
+        others=tuple(link for link in ports if link not in uplinks),
+        lent=tuple(link for link in links if link.master in br_pub and is_nic(link, nics)),
+        spaces=tuple(n for n, role in spaces.ours(PREFIX).items() if role == PROBE_ROLE),
+    )
+
+
+def find_uplinks(links: Collection[Link], nics: Nics) -> tuple[Link | None, tuple[Link, ...]]:
+    """`zos`, and its ports that are NICs. Raises CannotError when somebody else made it."""
     bridge = next((link for link in links if link.name == BRIDGE), None)
-    if bridge is not None and bridge.role != BRIDGE and not bridge.half_made:
+    if bridge is None:
+        return None, ()
+    if bridge.role != BRIDGE and not bridge.half_made:
         raise CannotError(
             f"cannot make the bridge {BRIDGE}: a link of that name exists and is not ours",
             hint=f"look with: ip -d link show {BRIDGE}; remove or rename it",
             code=Exit.CONFLICT,
         )
-    ports = [link for link in links if bridge is not None and link.master == bridge.index]
-    uplinks = [link for link in ports if is_nic(link, nics)]
-    br_pub = {link.index for link in links if link.name == link.role == BR_PUB}
-    return Found(
-        bridge=bridge,
-        uplinks=tuple(sorted(uplinks, key=lambda link: natural(link.name))),
-        others=tuple(link for link in ports if link not in uplinks),
-        lent=tuple(link for link in links if link.master in br_pub and is_nic(link, nics)),
-        spaces=tuple(
-            name
-            for name, role in spaces.ours().items()
-            if name.startswith(PREFIX) and role == PROBE_ROLE
-        ),
-    )
+    uplinks = [link for link in links if link.master == bridge.index and is_nic(link, nics)]
+    return bridge, tuple(sorted(uplinks, key=lambda link: natural(link.name)))
 
 
 def is_nic(link: Link, nics: Nics) -> bool:

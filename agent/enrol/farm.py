@@ -229,6 +229,7 @@ class Farm:
         elif self._away_since is None:
             self._away_since = self._surface.elapsed()
         self._report()
+        self._surface.on_change()
         if self._timer is not None:
             self._timer.cancel()
         deadline = self._machine.deadline

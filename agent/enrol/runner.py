@@ -10,7 +10,7 @@ import logging
 import platform
 import random
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -29,10 +29,10 @@ from agent.ndmz.egress import own_port
 from agent.ndmz.guard import UPLINK4, UPLINK6
 from agent.ndmz.plan import SPACE
 from agent.ndmz.watch import always
+from netns.glance import Glances
 from netns.monitor import Group, Monitor
-from netns.netlink import Netlink
 from netns.spaces import HOST, Spaces
-from netns.values import Address, IPAddress, Link, Route
+from netns.values import IPAddress, View
 from protocol.ids import controller_id, is_network_id
 from protocol.joinstring import JoinString, parse_join_string
 from runtime.cli import VERSION
@@ -55,17 +55,19 @@ class Enrolment:
         elapsed: Callable[[], float],
         on_time: Callable[[int], None] = lambda _: None,
         on_observed: Callable[[str], None] = lambda _: None,
+        on_change: Callable[[], None] = lambda: None,
         link: str = "zos",
         endpoints: tuple[str, ...] = (),
         store: Store | None = None,
     ) -> None:
         """`link`: the uplink, on the host. `endpoints`: controllers' addresses by config, instead
         of those in join strings and keysets. `on_time` takes a controller's clock (ms),
-        `on_observed` the address that it sees us come from.
+        `on_observed` the address that it sees us come from. `on_change`: `status` may say something
+        else now.
         """
         self._spaces, self._own, self._keys = spaces, own, keys
         self._sink, self._elapsed = sink, elapsed
-        self._on_time, self._on_observed = on_time, on_observed
+        self._on_time, self._on_observed, self._on_change = on_time, on_observed, on_change
         self._link, self._endpoints = link, endpoints
         self._store = store or Store()
         self._farms: dict[str, Farm] = {}
@@ -74,6 +76,7 @@ class Enrolment:
         self._surroundings = Surroundings()
         self._known_by: frozenset[IPAddress] = frozenset()  # where we spoke from last
         self._stir = asyncio.Event()
+        self._glances = Glances(spaces)
 
     async def keep(self) -> None:
         """Admit, join and stay connected, for ever."""
@@ -239,6 +242,7 @@ class Enrolment:
             elapsed=self._elapsed,
             on_time=self._on_time,
             on_observed=self._on_observed,
+            on_change=self._on_change,
             presence=self._presence,
             forget=self._keys.forget,
             endpoints=self._endpoints,
@@ -282,6 +286,7 @@ class Enrolment:
                 },
             )
         self._surroundings = seen
+        self._on_change()
         self._sink.moved(seen)
         if seen.families:
             if not self._known_by <= seen.addresses:
@@ -298,23 +303,14 @@ class Enrolment:
         """From where WireGuard's sockets are: the host, or ndmz when that has a NIC of its own. We
         speak to controllers from the host.
         """
-        links, addresses, routes = await self._read(HOST)
-        host = observe(addresses, routes, *_named(links, self._link))
-        if own_port(links) is None or not self._spaces.exists(SPACE):
+        home = await self._glances.see(HOST)
+        host = _observe(home, self._link)
+        if own_port(home.links) is None or not self._spaces.exists(SPACE):
             return host
-        links, addresses, routes = await self._read(SPACE)
-        ends = _named(links, UPLINK4, UPLINK6)
-        ndmz = observe(addresses, routes, *ends, space=SPACE)
+        ndmz = _observe(await self._glances.see(SPACE), UPLINK4, UPLINK6, space=SPACE)
         return replace(ndmz, addresses=ndmz.addresses | host.addresses)
 
-    async def _read(self, space: str) -> tuple[dict[str, Link], list[Address], list[Route]]:
-        netlink = await Netlink.open(self._spaces, space)
-        try:
-            links = {link.name: link for link in await netlink.links()}
-            return links, await netlink.addresses(), await netlink.routes()
-        finally:
-            await netlink.close()
 
-
-def _named(links: Mapping[str, Link], *names: str) -> list[Link]:
-    return [links[name] for name in names if name in links]
+def _observe(view: View, *names: str, space: str = HOST) -> Surroundings:
+    links = [view.links[name] for name in names if name in view.links]
+    return observe(view.addresses, view.routes, *links, space=space)

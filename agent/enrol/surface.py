@@ -26,6 +26,7 @@ class Surface(Struct, frozen=True):
     presence: Callable[[str], Presence]  # of this node in a network
     forget: Callable[[str], None]  # a network that was left
     on_turned: Callable[[], None] = lambda: None  # a farm has let in the next key
+    on_change: Callable[[], None] = lambda: None  # `status` may say something else now
     endpoints: tuple[str, ...] = ()  # instead of those that the farm names
 
     def controllers(self, file: FarmFile, keyset: Keyset | None) -> tuple[Controller, ...]:

@@ -10,14 +10,14 @@ networkd that was killed in between, or has another config now, goes on from the
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import NoReturn
 
 from agent.boot.failover import UplinkKeeper
 from agent.boot.gateway import why_silent
-from agent.boot.recover import BR_PUB, BRIDGE, bring_home, observe
+from agent.boot.recover import BR_PUB, BRIDGE, bring_home, find_uplinks
 from agent.boot.runner import alone
 from agent.boot.standby import Standby
 from agent.boot.uplink import Candidate
@@ -27,10 +27,11 @@ from agent.ndmz.egress import Egress, Seen, Way, own_port
 from agent.ndmz.guard import UPLINK4, UPLINK6
 from agent.ndmz.plan import HOST4, HOST6, HOST_ENDS, SPACE
 from agent.ndmz.status import Carrier
+from netns.glance import Glances
 from netns.netlink import Netlink
 from netns.spaces import HOST, Spaces
 from netns.sysctl import set_sysctls
-from netns.values import Address, Link, Route
+from netns.values import Address, Link, Route, View
 from runtime.alone import BusyError
 from runtime.failure import CannotError, with_hint
 
@@ -38,13 +39,22 @@ log = logging.getLogger(__name__)
 
 INSIDE_OF = {HOST4: UPLINK4, HOST6: UPLINK6}
 LOOK_EACH = 5.0  # seconds
-LOOK_AGAIN = 1.0  # while its NIC is of no use, or after something failed
+LOOK_AGAIN = 1.0  # while its NIC is of no use, or after something failed for the first time
 
 
 class BrPub:
-    def __init__(self, spaces: Spaces, config: AgentConfig, uplink: UplinkKeeper) -> None:
-        self.status = Carrier()
+    def __init__(
+        self,
+        spaces: Spaces,
+        config: AgentConfig,
+        uplink: UplinkKeeper,
+        *,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_change`: `status` is another one now."""
+        self.status, self._on_change = Carrier(), on_change
         self._spaces, self._config, self._uplink = spaces, config, uplink
+        self._glances = Glances(spaces)
         self._egress = Egress(
             config.ndmz.uplink, dead_after=config.uplink.dead, back_after=config.uplink.back
         )
@@ -67,18 +77,20 @@ class BrPub:
 
     async def _tend(self, home: Netlink) -> float:
         try:
-            links = {link.name: link for link in await home.links()}
-            port = own_port(links)
+            host = await self._glances.see(HOST)
+            links, port = host.links, own_port(host.links)
             if not self.status.reason:  # a gateway may take its time to answer
                 self.status = Carrier(port.name if port is not None else "", "not looked at yet")
-            seen = await self._look(home, links, port)
+                self._on_change()
+            seen = await self._look(host, port)
             way = self._egress.decide(seen, asyncio.get_running_loop().time())
             more = await self._go(home, links, port, way)
         except BusyError:  # somebody else moves NICs
             return LOOK_AGAIN
         except CannotError as error:
-            self._say(Carrier(self.status.nic, with_hint(error.message, error.hint)))
-            return LOOK_AGAIN
+            before = self.status
+            self._say(Carrier(before.nic, with_hint(error.message, error.hint)))
+            return LOOK_EACH if self.status == before else LOOK_AGAIN
         self._say(Carrier(way.nic or "", way.reason))
         return LOOK_AGAIN if more or seen.silent else LOOK_EACH
 
@@ -87,11 +99,13 @@ class BrPub:
             log.info(
                 "ndmz is carried", extra={"nic": status.nic or BRIDGE, "reason": status.reason}
             )
-        self.status = status
+            self.status = status
+            self._on_change()
 
     # -- what is seen
 
-    async def _look(self, home: Netlink, links: Mapping[str, Link], port: Link | None) -> Seen:
+    async def _look(self, host: View, port: Link | None) -> Seen:
+        links = host.links
         others = tuple(self._uplink.candidates.values())
         ready = any(other.usable for other in others)
         own, silent = None, ""
@@ -99,7 +113,7 @@ class BrPub:
             there = [end for end in HOST_ENDS if end in links and links[end].master == port.master]
             own, silent = await self._look_at_own(port, there)
         return Seen(
-            zos=await self._look_at_zos(home),
+            zos=self._look_at_zos(host),
             own=own,
             silent=silent,
             others=others,
@@ -107,27 +121,26 @@ class BrPub:
             home=self._uplink.home,
         )
 
-    async def _look_at_zos(self, home: Netlink) -> Candidate | None:
-        found = await observe(self._spaces, home, self._config.eligible)
-        if found.bridge is None or not found.uplinks:
+    def _look_at_zos(self, host: View) -> Candidate | None:
+        bridge, uplinks = find_uplinks(host.links.values(), self._config.eligible)
+        if bridge is None or not uplinks:
             return None
-        index = found.bridge.index
-        held = await home.addresses(index)
-        return as_candidate(found.uplinks[0], {index}, held, await home.routes())
+        return as_candidate(uplinks[0], {bridge.index}, host.addresses, host.routes)
 
     async def _look_at_own(self, port: Link, there: Collection[str]) -> tuple[Candidate, str]:
         """By what ndmz has on br-pub, and why that is of no use. `there`: its ends on the host."""
         if not there or not self._spaces.exists(SPACE):
             return Candidate(name=port.name, carrier=port.carrier), "ndmz is not there yet"
+        ndmz = await self._glances.see(SPACE)
+        names = {INSIDE_OF[end] for end in there} & ndmz.links.keys()
+        ends = {ndmz.links[name].index for name in names}
+        own = as_candidate(port, ends, ndmz.addresses, ndmz.routes)
+        if not port.carrier:
+            return own, "no carrier"
         inside = await Netlink.open(self._spaces, SPACE)
         try:
-            names = {INSIDE_OF[end] for end in there}
-            ends = {link.index for link in await inside.links() if link.name in names}
-            held, routes = await inside.addresses(), await inside.routes()
-            own = as_candidate(port, ends, held, routes)
-            if not port.carrier:
-                return own, "no carrier"
-            silences = await asyncio.gather(*(why_silent(inside, end) for end in ends))
+            asked = (why_silent(inside, end, ndmz.routes) for end in ends)
+            silences = await asyncio.gather(*asked)
         finally:
             await inside.close()
         return own, "" if "" in silences else "; ".join(sorted(set(silences)))
@@ -176,7 +189,7 @@ class BrPub:
 
 
 def as_candidate(
-    nic: Link, links: set[int], addresses: list[Address], routes: list[Route]
+    nic: Link, links: set[int], addresses: Collection[Address], routes: Collection[Route]
 ) -> Candidate:
     """`nic` by the addresses and default routes that links above it have."""
     held = [a.interface for a in addresses if a.link in links and a.usable]

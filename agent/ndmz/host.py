@@ -36,11 +36,12 @@ async def mind_host_firewall(
 
 async def find_firewalls(spaces: Spaces, nft: Nft) -> tuple[ForeignChain, ...]:
     """Other people's on the host. Raises CannotError."""
-    legacy = await spaces.run(HOST, _read_legacy_tables)
+    legacy = await spaces.run(HOST, read_legacy_tables)
     return find_foreign(await nft.listing("chains"), legacy_tables=legacy)
 
 
-def _read_legacy_tables() -> str:
+def read_legacy_tables() -> str:
+    """Of the namespace we are in."""
     try:
         return _LEGACY_TABLES.read_text()
     except OSError:  # no iptables-legacy on this kernel

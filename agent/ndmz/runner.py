@@ -1,4 +1,5 @@
-"""Builds ndmz and keeps it true: look, plan, do, and again after each event and each 5 seconds.
+"""Builds ndmz and keeps it true: look, plan, do, and again when a glimpse, after each event and each 5
+seconds, shows that the kernel has something else.
 
     ndmz = Ndmz(spaces, identity, config)
     await ndmz.build()                       # what can be built now; the rest is `keep`'s
@@ -27,6 +28,7 @@ from agent.ndmz.cable import is_plugged
 from agent.ndmz.delegated import Delegated
 from agent.ndmz.dns import Dns
 from agent.ndmz.firewall import Verdict
+from agent.ndmz.glimpse import Glimpse, catch_glimpse
 from agent.ndmz.guard import UPLINK6, Guard
 from agent.ndmz.host import mind_host_firewall
 from agent.ndmz.loader import Loader
@@ -63,7 +65,8 @@ from runtime.failure import CannotError, with_hint
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN_S = 5.0
+LOOK_AGAIN_S = 5.0  # whether the kernel has anything else than the last time
+LOOK_WELL_S = 60.0  # at all of it, though it has not
 BURST_S = 0.005  # one change is several events
 
 
@@ -88,12 +91,14 @@ class Ndmz:
         self._open: Opened | None = None
         self._lock = asyncio.Lock()  # one hand on the kernel
         self._wake = asyncio.Event()
+        self._seen: Glimpse | None = None  # with it, all was as it should be; None: look well
+        self._look_well_at = 0.0
         self._site: frozenset[IPAddress] = frozenset()
         self._ends = StaticEnds(spaces, config.static)
-        self._npub4 = Npub4(spaces, self._wanted.mac4, self._wake.set, self._ends)
+        self._npub4 = Npub4(spaces, self._wanted.mac4, self._stir, self._ends)
         delegation = config.ndmz.delegation if self._wanted.ipv6 else "never"
-        self.delegated = Delegated(spaces, identity, delegation, self._wake.set)
-        self._dns = Dns(config.ndmz, self._wake.set)
+        self.delegated = Delegated(spaces, identity, delegation, self._stir)
+        self._dns = Dns(config.ndmz, self._stir)
         self._facts = Facts()
         self._glances = Glances(spaces)
         self._loader, self._mtu = Loader(spaces), USUAL_MTU
@@ -129,7 +134,7 @@ class Ndmz:
         site = frozenset(addresses)
         if site != self._site:
             self._site = site
-            self._wake.set()
+            self._stir()
 
     async def renew(self) -> None:
         """Another LAN is behind zos: its lease and its routers, and nothing of the old one's."""
@@ -138,12 +143,12 @@ class Ndmz:
             self._dns.forget()
         self._npub4.renew()
         self.delegated.renew()
-        self._wake.set()
+        self._stir()
 
     def hand(self, subnets: Mapping[str, IPv6Network]) -> None:
         """To each workload that is named its part of the delegated prefix, to all others none."""
         if self._workloads.hand(subnets):
-            self._wake.set()
+            self._stir()
 
     async def attach(self, name: str) -> Attachment:
         """Put namespace `name` behind ndmz, or see that it is. Its addresses are stable.
@@ -192,6 +197,11 @@ class Ndmz:
 
     # -- the loop
 
+    def _stir(self) -> None:
+        """Something else than the kernel has changed."""
+        self._seen = None
+        self._wake.set()
+
     async def _watch(self) -> None:
         """Tend after each event, until ndmz is another one. Not open yet: just wait a while."""
         there = self._open
@@ -202,7 +212,7 @@ class Ndmz:
             if self._wanted.own4:
                 group.create_task(self._npub4.hold())
             if self._config.static:
-                group.create_task(self._ends.hold6(self._wake.set))
+                group.create_task(self._ends.hold6(self._stir))
             if self._wanted.ipv6:
                 group.create_task(self.delegated.hold())
             group.create_task(always(there.events.rules_changed, self._wake.set))
@@ -214,7 +224,7 @@ class Ndmz:
             rested = 0.0  # of the last look: half of a slow machine is for others
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout_at(self._next_look()):
+                    async with asyncio.timeout_at(self._next_look(loop.time() + LOOK_AGAIN_S)):
                         await self._wake.wait()
                 await asyncio.sleep(max(BURST_S, rested - loop.time()))
                 self._wake.clear()
@@ -222,8 +232,7 @@ class Ndmz:
                 await self._tend()
                 rested = 2 * loop.time() - began
 
-    def _next_look(self) -> float:
-        latest = asyncio.get_running_loop().time() + LOOK_AGAIN_S
+    def _next_look(self, latest: float) -> float:
         return min(latest, self._shared.choice.deadline or latest)
 
     # -- look, plan, do
@@ -235,14 +244,24 @@ class Ndmz:
                 await self._reconcile()
         except CannotError as error:
             self._problems["ndmz"] = with_hint(error.message, error.hint)
+        if self._problems:  # somebody may have mended them
+            self._seen = None
         self._publish()
 
     async def _reconcile(self) -> None:
         was_open = self._open is not None
         if await self._spaces.ensure(SPACE, role=SPACE) and was_open:
             raise ReplacedError
-        there, bridge = await self._opened(), self._shared.bridge
-        view = await self._view()
+        there, now = await self._opened(), asyncio.get_running_loop().time()
+        seen = await catch_glimpse(self._glances, self._shared.read_lease(), self.delegated.prefix)
+        if seen != self._seen or now >= self._next_look(self._look_well_at):
+            # what changes from here on, by our own hand too, is seen the next time
+            self._seen, self._look_well_at = seen, now + LOOK_WELL_S
+            await self._build_all(there, seen.ndmz)
+        await self._mend_workloads(there.hands)
+
+    async def _build_all(self, there: Opened, view: View) -> None:
+        bridge = self._shared.bridge
         self._facts = await self._shared.look(there.hands, view)
         self.delegated.look(view.links.get(UPLINK6), self._facts.own, self._shared.bridge)
         self._npub4.ask(self._shared.may_ask)
@@ -267,11 +286,10 @@ class Ndmz:
         if verdict.warning and verdict != self._verdict:
             log.warning("foreign firewall", extra={"reason": verdict.warning})
         self._verdict = verdict
-        await self._mend_workloads(there.hands)
 
     async def _build_links(self, hands: Hands) -> None:
         """Steps first, settings of what is there already after; both only where they differ."""
-        view = await self._view()
+        view = await self._glances.see(SPACE)
         host = {link.name: link for link in await hands.host.links()}
         host_addresses = await hands.host.addresses()
         self._mtu = uplink_mtu(host)
@@ -297,12 +315,6 @@ class Ndmz:
         for name, values in settings.LINKS.items():
             if name in view.links and name not in self._problems:
                 await set_sysctls(self._spaces, SPACE, values, skip_missing=True)
-
-    async def _view(self) -> View:
-        view = (await self._glances.look([SPACE]))[SPACE]
-        if isinstance(view, CannotError):
-            raise view
-        return view
 
     async def _guard(self) -> None:
         await self._loader.load((await self._opened()).nft, self._make_guard())
@@ -332,7 +344,9 @@ class Ndmz:
                 gone.append(name)
             elif name not in gone:
                 self._problems[name] = with_hint(error.message, error.hint)
-        self._workloads.remove(gone)  # and its cable with it
+        if gone:
+            self._workloads.remove(gone)  # and its cable with it
+            self._stir()
 
     async def _plug(
         self, hands: Hands, places: Sequence[Attachment], *, trusted: Collection[str]
@@ -340,7 +354,9 @@ class Ndmz:
         """Mend the cables that are not whole; those that cannot be, and why. Into namespaces that are
         `trusted` it is not looked while the port is as it should be.
         """
-        near = await self._view()
+        if not places:
+            return {}
+        near = await self._glances.see(SPACE)
         cables = [workloads.cable_of(place, self._mtu) for place in places]
         doubted = [c for c in cables if c.workload not in trusted or not is_plugged(c, near.links)]
         far = await self._glances.look([cable.workload for cable in doubted], kind="veth")
@@ -367,6 +383,7 @@ class Ndmz:
         async with self._lock:  # not under the hands of an `attach`
             there, self._open = self._open, None
             self._loader.forget()
+            self._seen = None
             if there is not None:
                 await there.closing.aclose()
 

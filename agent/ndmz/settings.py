@@ -78,6 +78,10 @@ FORWARD_ZOS = f"net/ipv4/conf/{UPLINK}/forwarding"
 HOST_END = {**_ipv6(FAR, _NO_IPV6), **_ipv4(FAR, {**_ROUTER4, "forwarding": "1"})}
 FLOWS_TABLE = "net/netfilter/nf_conntrack_max"
 
+# Everything above that is looked at again and again.
+MINDED = (*SPACE, *OPEN, *(key for values in LINKS.values() for key in values))
+MINDED_ON_HOST = (*BRIDGE_NF, FORWARD_ALL, FORWARD_ZOS, *HOST_END, FLOWS_TABLE)
+
 
 def port(name: str) -> dict[str, str]:
     """A port of a bridge has no addresses of its own."""

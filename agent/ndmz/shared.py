@@ -50,6 +50,7 @@ class Shared:
         self._spaces = spaces
         self._side = HostSide(spaces)
         self._host = HostIPv4()
+        self._lends = False
         self._lease: Lease | None = None  # the host's
         self._table: int | None = None  # how many flows it can track
 
@@ -74,11 +75,16 @@ class Shared:
         self.choice.decide(own4=facts.own4, host4=host4, there=there, now=now)
         host = apart or bool(self._host.addresses)
         self.may_ask = self.choice.may_ask(holds=bool(facts.usable4), host=host, now=now)
-        self._lease = load_lease(self._host.mac) if facts.lent else None
+        self._lends = bool(facts.lent)
+        self._lease = self.read_lease()
         if self.choice.on:
             said = await read_sysctl(self._spaces, HOST, settings.FLOWS_TABLE)
             self._table = int(said) if said else None
         return facts
+
+    def read_lease(self) -> Lease | None:
+        """The host's, where ndmz has its address."""
+        return load_lease(self._host.mac) if self._lends else None
 
     @property
     def servers(self) -> tuple[IPv4Address, ...]:

@@ -12,7 +12,7 @@ between, the next start goes on.
 import asyncio
 import functools
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv6Network
 from typing import TypeVar
@@ -50,8 +50,16 @@ class Outcome(Struct, frozen=True):
 
 
 class Resources:
-    def __init__(self, spaces: Spaces, identity: Identity, *, behind: Behind) -> None:
-        self._spaces, self._behind = spaces, behind
+    def __init__(
+        self,
+        spaces: Spaces,
+        identity: Identity,
+        *,
+        behind: Behind,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_change`: `status` says something else now."""
+        self._spaces, self._behind, self._on_change = spaces, behind, on_change
         self._inside = (INSIDE4, next(identity.ula.subnets(new_prefix=64)))
         self._book = Book()
         self._kernel = Kernel(spaces, identity, behind=behind, rings=self._ring)
@@ -203,7 +211,7 @@ class Resources:
                 known = [local for name in some if (local := self._book.get(name)) is not None]
                 known = [self._placed(local, parts) for local in known]
                 await self._kernel.tend(known, rang=rang)
-                self._said |= {local.name: self._describe(local) for local in known}
+                self._tell({local.name: self._describe(local) for local in known})
         self._behind.hand({f"n-{name}": net for name, net in parts.items()})
 
     def _hand_out(self) -> dict[str, IPv6Network]:
@@ -223,6 +231,12 @@ class Resources:
         except CannotError as error:  # the same ones follow as long as no resource comes or goes
             log.debug("numbers not kept", extra={"reason": error.message})
         return {name: part(prefix, number) for name, number in numbers.items()}
+
+    def _tell(self, said: Mapping[str, ResourceStatus]) -> None:
+        new = {**self._said, **said}
+        if new != self._said:
+            self._said = new
+            self._on_change()
 
     def _describe(self, local: Local) -> ResourceStatus:
         said = describe(local, self._kernel)

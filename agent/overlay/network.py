@@ -61,6 +61,7 @@ class Surface(Struct, frozen=True):
     elapsed: Callable[[], float]  # seconds since boot
     now_ms: Callable[[], int | None] = lambda: None
     behind: Behind | None = None
+    on_change: Callable[[], None] = lambda: None  # `status` may say something else now
 
 
 class Network:
@@ -162,6 +163,7 @@ class Network:
             except (CannotError, DeviceError) as error:
                 self._complain(error)
                 wait, pause = pause, min(pause * 2, RETRY_LAST)
+            self._surface.on_change()
             try:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
@@ -330,6 +332,7 @@ class Network:
         if self.first_ping_at is None and address in self.before:
             self.first_ping_at = now
         log.info("peer answers", extra={"network": self.belief.network, "peer": address})
+        self._surface.on_change()
         self._changed.set()  # see, and keep, where it answered from
 
     async def _attach(self, behind: Behind) -> None:
@@ -342,6 +345,7 @@ class Network:
             try:
                 await behind.attach(self.names.space)
                 self.attached, said = True, ""
+                self._surface.on_change()
             except CannotError as error:
                 if error.message != said:
                     log.info("not behind ndmz yet", extra={"reason": error.message})

@@ -47,10 +47,12 @@ class Overlay:
         elapsed: Callable[[], float],
         now_ms: Callable[[], int | None] = lambda: None,
         behind: Behind | None = None,
+        on_change: Callable[[], None] = lambda: None,
         cache: Cache | None = None,
     ) -> None:
         """`node`: its public key; `also`: the one that is to be. `elapsed`: seconds since boot. `now_ms`: a clock that may be
         trusted to end a membership's life, or None. `behind`: what attaches a namespace to ndmz.
+        `on_change`: `status` may say something else now.
         """
         self._surface = Surface(
             spaces=spaces,
@@ -61,6 +63,7 @@ class Overlay:
             elapsed=elapsed,
             now_ms=now_ms,
             behind=behind,
+            on_change=on_change,
         )
         self._nodes = (node, *also)
         self._surroundings: Surroundings | None = None
@@ -82,6 +85,11 @@ class Overlay:
                 self._group.create_task(self._destroy(self._left_early.pop(), None))
             self._start_all()
             await asyncio.Future()
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The ids of those that are kept."""
+        return tuple(self._networks)
 
     def status(self) -> OverlayStatus:
         keys, refused = self._surface.keys, self._refused

@@ -1,8 +1,11 @@
 """networkd's end: what its tasks die of, as people are told it."""
 
+import asyncio
+from itertools import pairwise
+
 import pytest
 
-from agent.networkd import clock_reasons, one_reason
+from agent.networkd import LEAST, clock_reasons, one_reason, tell_changes
 from runtime.failure import CannotError
 
 
@@ -39,3 +42,48 @@ def test_a_system_clock_is_named_when_it_is_minutes_off(ahead_ms: int, said: str
         [f"the system clock is {said}"] if said else []
     )
     assert all("date -s" in why for why in reasons)
+
+
+def test_a_change_is_told_at_once_and_a_swarm_of_them_a_few_times() -> None:
+    asyncio.run(swarm())
+
+
+async def swarm() -> None:
+    loop, stirred, told = asyncio.get_running_loop(), asyncio.Event(), list[float]()
+
+    def say() -> float:
+        told.append(loop.time())
+        return 60.0
+
+    telling = asyncio.create_task(tell_changes(stirred, say))
+    await asyncio.sleep(2 * LEAST)
+    once, stirred_at = len(told), loop.time()
+    for _ in range(100):
+        stirred.set()
+        await asyncio.sleep(LEAST / 50)
+    stopped = loop.time() - LEAST / 50  # just before the last
+    await asyncio.sleep(2 * LEAST)
+    telling.cancel()
+
+    assert once == 1
+    assert told[1] - stirred_at < LEAST
+    assert min(after - before for before, after in pairwise(told)) >= LEAST * 0.99
+    assert told[-1] > stopped  # nothing of it is left untold
+
+
+def test_what_nobody_told_of_is_told_in_the_end() -> None:
+    asyncio.run(silence())
+
+
+async def silence() -> None:
+    told = list[int]()
+
+    def say() -> float:
+        told.append(1)
+        return 0.01
+
+    telling = asyncio.create_task(tell_changes(asyncio.Event(), say))
+    await asyncio.sleep(5 * LEAST)
+    telling.cancel()
+
+    assert len(told) > 1
