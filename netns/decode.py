@@ -36,6 +36,9 @@ _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
 _NEXTHOP = struct.Struct("=HBBi")  # length, flags, hops, index
 _HEADER = struct.Struct("=HH")
 
+_INFO_DATA = 2
+_OF_A_BRIDGE = _HEADER.pack(11, 1) + b"bridge\0\0"  # IFLA_INFO_KIND
+
 _IFF_UP, _IFF_LOOPBACK, _IFF_LOWER_UP = 0x1, 0x8, 0x10000
 _INFINITE = 0xFFFFFFFF
 _UNICAST, _UNREACHABLE = 1, 7
@@ -51,13 +54,25 @@ def attributes(data: memoryview | bytes, start: int = 0) -> Attributes:
 def each_attribute(data: memoryview | bytes, start: int = 0) -> Iterator[tuple[int, memoryview]]:
     """Kind and value of each, in their order; a torn one ends the walk."""
     view = memoryview(data)
-    at = start
-    while at + 4 <= len(view):
+    at, end = start, len(view)
+    while at + 4 <= end:
         length, kind = _HEADER.unpack_from(view, at)
-        if length < 4 or at + length > len(view):
+        if length < 4 or at + length > end:
             break
         yield kind & _TYPE_MASK, view[at + 4 : at + length]
         at += (length + 3) & ~3
+
+
+def without_timers(payload: bytes) -> bytes:
+    """A link but for what a bridge says of itself (IFLA_INFO_DATA): to compare, not to decode. The
+    same bytes again as long as nobody changes anything that `decode_link` reads.
+    """
+    at = payload.find(_OF_A_BRIDGE)
+    if at < 0:
+        return payload
+    at += len(_OF_A_BRIDGE)
+    length, kind = _HEADER.unpack_from(payload, at)
+    return payload[:at] + payload[at + length :] if kind & _TYPE_MASK == _INFO_DATA else payload
 
 
 def decode_link(payload: bytes) -> Link:

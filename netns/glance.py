@@ -33,6 +33,7 @@ _GET_LINK, _GET_ADDRESS, _GET_ROUTE = 18, 22, 26
 # IFLA_EXT_MASK with RTEXT_FILTER_SKIP_STATS: with counters each answer would be another one
 _ALL_LINKS = bytes(16) + struct.pack("=HHI", 8, 29, 8)
 _ALL_ADDRESSES = bytes(8)
+_ROOT = os.fspath(ROOT)
 
 
 # rtmsg and RTA_TABLE: of the main table, all families
@@ -64,7 +65,7 @@ class Glances:
         """What each of them has. `kind`: links of that kind only; `keys`: also these sysctls, as paths
         under /proc/sys; `rules`: also the generation of its nftables.
         """
-        paths = {key: f"{ROOT}/{key}" for key in keys}
+        paths = {key: f"{_ROOT}/{key}" for key in keys}
         ask = _Ask(_links_of(kind), paths, rules)
         seen: dict[str, View | CannotError] = {}
         waiting = list(names)
@@ -90,12 +91,18 @@ class Glances:
             return raw
         before, now = self._known.get(name, {}), {}
 
-        def decoded(payloads: list[bytes], by: Callable[[bytes], T]) -> list[T]:
-            for payload in payloads:
-                now[payload] = before[payload] if payload in before else by(payload)
-            return [now[payload] for payload in payloads]
+        def decoded(
+            payloads: list[bytes],
+            by: Callable[[bytes], T],
+            *,
+            key: Callable[[bytes], bytes] = bytes,
+        ) -> list[T]:
+            keys = [*map(key, payloads)]
+            for known, payload in zip(keys, payloads, strict=True):
+                now[known] = before[known] if known in before else by(payload)
+            return [now[known] for known in keys]
 
-        links = decoded(raw.links, decode.decode_link)
+        links = decoded(raw.links, decode.decode_link, key=decode.without_timers)
         addresses = decoded(raw.addresses, decode.decode_address)
         routes = decoded(raw.routes, decode.decode_routes)
         self._known[name] = now

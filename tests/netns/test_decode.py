@@ -61,6 +61,16 @@ def test_a_bridge_port_is_read_whole() -> None:
     assert (got.up, got.carrier, got.isolated, got.learning) == (True, True, True, False)
 
 
+def test_a_bridges_timers_are_left_out_of_a_comparison_and_nothing_else_is() -> None:
+    def bridge(timer: int, *, kind: bytes = b"bridge\0", mtu: int = 1500) -> bytes:
+        info = attribute(1, kind) + attribute(2, attribute(17, u32(timer)))
+        return decode.without_timers(link(attribute(18, info), attribute(4, u32(mtu))))
+
+    assert bridge(1) == bridge(2)
+    assert bridge(1) != bridge(1, mtu=1400)
+    assert bridge(1, kind=b"vlan\0") != bridge(2, kind=b"vlan\0")
+
+
 def test_a_link_that_is_up_without_a_cable_has_no_carrier() -> None:
     got = decode.decode_link(link(attribute(3, b"eth0\0"), flags=0x1))
 
