@@ -30,13 +30,13 @@ from agent.identity import Identity, load_identity
 from agent.ndmz.br_pub import BrPub
 from agent.ndmz.policy import add_site
 from agent.ndmz.runner import Ndmz
+from agent.ndmz.sites import load_sites, store_sites
 from agent.ndmz.status import NdmzStatus
 from agent.nr.keeper import Resources
 from agent.nr.verbs import nr_handlers
 from agent.overlay.runner import Overlay
 from agent.status import PATH, DaemonStatus, holding, load_status
 from netns.spaces import Spaces
-from netns.values import IPAddress
 from netns.wireguard.backend import WireGuardBackend
 from netns.wireguard.choice import choose_backend
 from runtime import files
@@ -97,7 +97,7 @@ class _Node:
         self._identity = identity
         self._clock = FlooredClock(STATE / "clock")
         self._steps_clock = config.clock == "step"
-        self._sites: tuple[IPAddress, ...] = ()
+        self._sites = load_sites()
         self._said = b""
         self._problems: dict[str, str] = {}  # by what it is about
         self._stirred = asyncio.Event()  # something is to be told
@@ -111,6 +111,7 @@ class _Node:
         if config.join:
             take_join_file(store, Path(config.join), farm=config.farm)
         self._ndmz = Ndmz(spaces, identity, config, on_change=self._see_ndmz)
+        self._ndmz.observe_site(self._sites)
         self._resources = Resources(spaces, identity, behind=self._ndmz, on_change=stir)
         self._uplink = UplinkKeeper(spaces, config, on_move=self._follow)
         self._br_pub = BrPub(spaces, config, self._uplink, on_change=stir)
@@ -216,8 +217,10 @@ class _Node:
             log.warning("system clock set forward to the controller's time")
 
     def _observe(self, address: str) -> None:
-        self._sites = add_site(self._sites, address)
+        before, self._sites = self._sites, add_site(self._sites, address)
         self._ndmz.observe_site(self._sites)
+        if self._sites != before:
+            self._write("sites", lambda: store_sites(self._sites))
 
     async def _keep_clock(self) -> None:
         if self._steps_clock and self._clock.step_system_clock():

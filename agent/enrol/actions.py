@@ -20,6 +20,14 @@ class Controller(Struct, frozen=True):
     endpoint: str  # tcp://host:port
     key: CurvePublic
 
+    @property
+    def family(self) -> int | None:
+        """4 or 6; None: a name may be either."""
+        host = self.endpoint.removeprefix("tcp://").rpartition(":")[0]
+        if host.startswith("["):
+            return 6
+        return 4 if host.replace(".", "").isdecimal() else None
+
 
 class Me(Struct, frozen=True):
     """What a node says of itself to every controller."""

@@ -54,6 +54,7 @@ class Approach:
         self._own: tuple[Key, ...] = (None,)
         self._problems: dict[str, tuple[_Weight, Problem]] = {}  # the last of each endpoint
         self._controllers = controllers
+        self._families: frozenset[int] = frozenset()  # by which there is a way; none: not known
         self._turn = 0
         self._fraction = fraction
         self._tokens: dict[CurveSecret, bool] = {}  # whether Admit may have been sent with it
@@ -85,6 +86,31 @@ class Approach:
         current = self.controller
         self._controllers = controllers
         self._turn = controllers.index(current) if current in controllers else 0
+
+    def reach(self, families: frozenset[int]) -> bool:
+        """There is a way by these. Returns whether it is another controller's turn for it: to the one of
+        now there is none, or IPv4 has come and it is reached by IPv6.
+        """
+        before, came = self.controller, families - self._families
+        self._families = families
+        of4 = [turn for turn, one in enumerate(self._controllers) if one.family == 4]
+        if 4 in came and of4 and before.family != 4:
+            self._turn = of4[0]
+        elif not self._has_way:
+            self._turn_on()
+        return self.controller != before
+
+    @property
+    def _has_way(self) -> bool:
+        """As far as one knows."""
+        return not self._families or self.controller.family in (None, *self._families)
+
+    def _turn_on(self) -> None:
+        """To the next controller to whom there is a way."""
+        for _ in self._controllers:
+            self._turn += 1
+            if self._has_way:
+                return
 
     def add(self, token: CurveSecret, *, tried: bool) -> None:
         self._tokens.setdefault(token, tried)
@@ -154,7 +180,7 @@ class Approach:
         """The next controller; returns after how many seconds."""
         if problem is not None:
             self._note(weight or _Weight.AWAY, problem)
-        self._turn += 1
+        self._turn_on()
         pause = self._pause * self._fraction()
         self._pause = min(self._pause * 2, RECONNECT_LAST)
         return pause
@@ -196,7 +222,7 @@ class Approach:
             return 0.0, None
         self._say_denied()
         self._refused.clear()
-        self._turn += 1
+        self._turn_on()
         pause = self._refused_pause
         self._refused_pause = min(pause * 2, REFUSED_LAST)
         return pause, None

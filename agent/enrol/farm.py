@@ -170,6 +170,10 @@ class Farm:
     def knows(self, network: str) -> bool:
         return network in self._machine.memberships or network in self._file.joined
 
+    def reach(self, families: frozenset[int]) -> None:
+        """There is a way out by these families."""
+        self._tell(lambda now: self._machine.reach(families, now))
+
     def moved(self) -> None:
         """Our addresses or a port have changed."""
         self._tell(self._present)

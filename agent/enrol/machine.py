@@ -154,6 +154,15 @@ class Machine:
         self._approach.use(controllers)
         self._keyset = keyset
 
+    def reach(self, families: frozenset[int], now: float) -> None:
+        """The families by which there is a way out of this node. Where IPv4 comes after IPv6 a controller
+        shall see us by it: it tells as whom, and that address of the site is closed then.
+        """
+        if self._approach.reach(families) and isinstance(
+            self._state, Connecting | Greeting | Online
+        ):
+            self._rest(0.0, now)
+
     def refresh(self, now: float) -> None:
         """Ask about all networks now: what we hold of them may not be believed any more."""
         for network in tuple(self._networks.known):

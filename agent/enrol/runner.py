@@ -74,6 +74,7 @@ class Enrolment:
         self._tasks: asyncio.TaskGroup | None = None
         self._surface: Surface | None = None
         self._surroundings = Surroundings()
+        self._ways: frozenset[int] = frozenset()  # the families by which controllers may be reached
         self._known_by: frozenset[IPAddress] = frozenset()  # where we spoke from last
         self._stir = asyncio.Event()
         self._glances = Glances(spaces)
@@ -219,6 +220,7 @@ class Enrolment:
             raise CannotError("cannot join: networkd is only starting", code=Exit.UNREACHABLE)
         farm = Farm(file, self._surface)
         self._farms[file.controller_id] = farm
+        farm.reach(self._ways)
         farm.start()
         self._tasks.create_task(farm.crashed())
         return farm
@@ -288,6 +290,8 @@ class Enrolment:
         self._surroundings = seen
         self._on_change()
         self._sink.moved(seen)
+        for farm in self._farms.values():
+            farm.reach(self._ways)
         if seen.families:
             if not self._known_by <= seen.addresses:
                 self._restart()
@@ -305,6 +309,7 @@ class Enrolment:
         """
         home = await self._glances.see(HOST)
         host = _observe(home, self._link)
+        self._ways = host.families
         if own_port(home.links) is None or not self._spaces.exists(SPACE):
             return host
         ndmz = _observe(await self._glances.see(SPACE), UPLINK4, UPLINK6, space=SPACE)

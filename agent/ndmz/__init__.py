@@ -23,5 +23,6 @@ With the kernel:
     npub4      the lease of its IPv4 end; `renew`: another LAN is behind zos
     traps      undoes what a hostile router made of its IPv6
     static     addresses of its ends out of the config
+    sites      as whom controllers have seen this site, over restarts
     status     what `zosnet-agent status` is told; `report` makes it
 """

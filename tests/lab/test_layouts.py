@@ -34,7 +34,7 @@ from tests.lab.beside import (
     uplink,
     zos_addresses,
 )
-from tests.lab.living import await_that, kill, pid_of
+from tests.lab.living import await_that
 from tests.lab.matrix import Matrix, matrices
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
@@ -62,8 +62,13 @@ def side(shared_world: World) -> Iterator[Side]:
     )
     for layout in BESIDE.values():
         if layout.comes_up and layout.site.nat44 and 4 in layout.families and not layout.carrier:
+            outside = str(layout.site.ends4[1].ip)
             for name in layout.nodes:
-                be_seen_by_ipv4(side, name, str(layout.site.ends4[1].ip))
+                await_that(
+                    f"{name} to be told of {outside}",
+                    lambda: outside in sites_of(side, name),  # noqa: B023  # called at once
+                    CONVERGE_S,
+                )
     for layout in BESIDE.values():
         if layout.comes_up:
             await_that(
@@ -76,19 +81,10 @@ def side(shared_world: World) -> Iterator[Side]:
     side.kill_controller()
 
 
-def be_seen_by_ipv4(side: Side, name: str, outside: str) -> None:
-    """The controller tells a node as whom it sees it. One whose IPv4 came later than its IPv6 is connected
-    by the latter, and is told the address of its site, which is closed then, with another connection.
-    """
-    node = side.node(name)
-
-    def is_told() -> bool:
-        site = json.loads(node.path("/run/zosnet/ndmz.json").read_text()).get("site", [])
-        return outside in site
-
-    if not is_told():
-        kill(node, pid_of(node, "zosnet-agent networkd"))
-        await_that(f"{name} to be told of {outside}", is_told, CONVERGE_S)
+def sites_of(side: Side, name: str) -> list[str]:
+    """As whom a controller has seen the node: closed for its workloads."""
+    file = side.node(name).path("/var/lib/zosnet/sites.json")
+    return list(json.loads(file.read_text())["addresses"]) if file.exists() else []
 
 
 def is_whole(side: Side, layout: Layout) -> bool:

@@ -84,3 +84,56 @@ def test_a_controller_that_is_no_longer_ours_is_no_problem() -> None:
     made.use((SIX,))
 
     assert told(made) == ""
+
+
+BOTH, NO4 = frozenset({4, 6}), frozenset({6})
+
+
+def test_where_ipv4_comes_after_ipv6_a_controller_is_seen_by_it() -> None:
+    made = approach(admitted=True)
+    made.reach(NO4)
+    by6 = made.controller
+    came = made.reach(BOTH)
+
+    assert by6 == SIX
+    assert came
+    assert made.controller == FOUR
+    assert not made.reach(BOTH)  # once
+
+
+def test_who_is_reached_by_ipv4_is_not_left_when_ipv6_comes() -> None:
+    made = approach(admitted=True)
+    made.reach(frozenset({4}))
+
+    assert not made.reach(BOTH)
+    assert made.controller == FOUR
+
+
+def test_there_is_no_turn_for_whom_there_is_no_way_to() -> None:
+    made = approach(admitted=True)
+    made.reach(NO4)
+    away(made)
+    alone = made.controller
+    made.reach(frozenset())
+    away(made)
+
+    assert alone == SIX
+    assert made.controller == FOUR  # nobody knows of any way: all of them are tried
+
+
+def test_a_name_is_of_any_family_and_may_be_all_there_is() -> None:
+    name = Controller("tcp://ctl.example:9930", CurvePublic(bytes(32)))
+    made = Approach((name,), admitted=True, fraction=lambda: 0.5)
+
+    assert name.family is None
+    assert not made.reach(NO4)
+    assert not made.reach(BOTH)
+    assert made.controller == name
+
+
+def test_where_no_controller_can_be_reached_all_are_tried() -> None:
+    made = Approach((FOUR,), admitted=True, fraction=lambda: 0.5)
+
+    assert not made.reach(NO4)
+    away(made)
+    assert made.controller == FOUR

@@ -8,6 +8,7 @@ from agent.enrol.actions import (
     Action,
     Admitted,
     Close,
+    Controller,
     Deliver,
     Open,
     Prepare,
@@ -39,6 +40,7 @@ from tests.agent.enrol.timeline import (
     OTHER,
     SECOND,
     TOKEN,
+    Node,
     joined,
     member,
     node,
@@ -421,3 +423,41 @@ def test_a_node_whose_copy_came_later_stays_away_and_says_why() -> None:
     assert [type(a) for a in who.take()] == [Close]
     assert who.machine.problem == Problem("cannot: another machine", "reset")
     assert who.machine.deadline == 601.0
+
+
+def test_who_is_connected_by_ipv6_connects_by_ipv4_when_there_is_a_way_by_it() -> None:
+    """Only so the controller says what outside address the site has."""
+    six = Controller("tcp://[2001:db8::10]:1", FIRST.key)
+    who = node(admitted=True, controllers=(FIRST, six))
+    who.machine.reach(frozenset({6}), 0)
+    who.machine.start(0)
+    who.machine.shaken(0)
+    who.answer(Hello, welcome(), 0)
+    by6 = opened_to(who)
+    who.machine.reach(frozenset({6}), 1)
+    stays = who.take()
+    who.machine.reach(frozenset({4, 6}), 2)
+    moves = who.take()
+
+    assert by6 == [six]
+    assert stays == []
+    assert [type(action) for action in moves] == [Close, Open]
+    assert opened_to(who)[-1] == FIRST
+
+
+def test_a_connection_whose_family_is_gone_is_made_by_the_other() -> None:
+    six = Controller("tcp://[2001:db8::10]:1", FIRST.key)
+    who = node(admitted=True, controllers=(FIRST, six))
+    who.machine.reach(frozenset({4, 6}), 0)
+    who.machine.start(0)
+    who.machine.shaken(0)
+    who.answer(Hello, welcome(), 0)
+    who.machine.reach(frozenset({6}), 1)
+    who.take()
+
+    assert opened_to(who) == [FIRST, six]
+
+
+def opened_to(who: Node) -> list[Controller]:
+    who.take()
+    return [action.controller for action in who.done if isinstance(action, Open)]
