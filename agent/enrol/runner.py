@@ -287,8 +287,8 @@ class Enrolment:
                     "families": ",".join(map(str, sorted(seen.families))) or "none",
                 },
             )
+            self._on_change()
         self._surroundings = seen
-        self._on_change()
         self._sink.moved(seen)
         for farm in self._farms.values():
             farm.reach(self._ways)
