@@ -104,22 +104,22 @@ class Peering:
             del self._kicks[key]
         steps: list[_Step] = []
         for key, peer in plan.peers.items():
-            kick = self._kicks.get(key)
-            if kick is None or kick.initiator != peer.initiator:
-                self._kicks[key] = self._start(peer, reading, now)
-                steps += self._place_again(peer, reading)
-                continue
-            do = kick.move(peer.endpoints, now, last=peer.last)
-            do = do or kick.wake(reading.stats.get(key, _NEVER), now)
+            kick, do = self._kicks.get(key), None
+            begins = kick is None or kick.initiator != peer.initiator
+            if kick is None or begins:
+                kick = self._kicks[key] = self._start(peer, reading, now)
+            else:
+                do = kick.move(peer.endpoints, now, last=peer.last)
+                do = do or kick.wake(reading.stats.get(key, _NEVER), now)
             if self._elsewhere:
                 do = kick.restart(now) or do
-                if do is None:
-                    steps += self._place_again(peer, reading)
             match do:
                 case Do.RESET:
                     steps.append(Reset(self._peer(peer)))
                 case Do.SET:
                     steps.append(Upsert(self._peer(peer)))
+                case None if begins or self._elsewhere:
+                    steps += self._place_again(peer, reading)
                 case None:
                     pass
         self._elsewhere = False

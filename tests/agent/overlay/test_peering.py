@@ -150,6 +150,19 @@ def test_elsewhere_the_beginner_begins_anew_and_the_other_end_forgets_where_it_s
         assert len(story.device.requests) == 2
 
 
+def test_elsewhere_one_who_is_to_begin_from_now_on_begins() -> None:
+    """It has no address any more that the other could send to; their session leads nowhere."""
+    story = Story()
+    story.tend(plan(A, initiator=False), 0)
+    story.device.hear(PEER, B, SHAKEN)
+    story.tend(plan(A, initiator=False), 1)
+    story.peering.restart()
+    next_at = story.tend(plan(A, initiator=True), 10)
+
+    assert story.last == [Reset(Peer(PEER, ALLOWED, A, 25))]
+    assert next_at == 10.15
+
+
 def test_after_a_death_all_pairs_start_anew() -> None:
     story = Story()
     story.tend(plan(A), 0)
