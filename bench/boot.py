@@ -9,8 +9,8 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterable
-from functools import partial
 
+from agent.dhcp.status import status_path
 from agent.phases import BOOT
 from bench import resources, startup
 from bench.figure import Figure, parse_figures, report
@@ -83,8 +83,8 @@ def light(quick: bool) -> Iterable[Figure]:
         node = world.node("n")
         switch(world, "lan", (node, "eth0"))
         keeper = node.spawn("zosnet-agent", "dhcp", "eth0", "--no-dns", log=node.log("dhcp"))
-        leased = partial(node.output, "ip", "-4", "addr", "show", "dev", "eth0")
-        wait_until("a lease", lambda: "inet " in leased())
+        told = node.path(str(status_path("eth0")))
+        wait_until("a lease", lambda: told.exists() and "bound" in told.read_text())
         yield Figure("the lease keeper resident", resources.resident(keeper), "MiB", 36.0)
         # where the uplink stands, so that `wait` has nothing to explain
         node.script("ip link add zos type bridge")

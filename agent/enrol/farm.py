@@ -401,4 +401,5 @@ class Farm:
             tokens=len(self._pending),
             admitted_at=self._admitted_at,
             away_since=self._away_since,
+            now=self._loop.time(),
         )

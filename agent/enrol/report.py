@@ -21,14 +21,16 @@ def farm_status(
     tokens: int,
     admitted_at: float | None,
     away_since: float | None,
+    now: float,
 ) -> FarmStatus:
-    """`trouble`: of our own; it says more than what a controller refuses."""
+    """`trouble`: of our own; it says more than what a controller refuses. `now`: the machine's."""
     problem = trouble or machine.problem
     return FarmStatus(
         controller_id=file.controller_id,
         connection=type(machine.state).__name__.lower(),
         controller=machine.controller.endpoint,
         away_since=away_since,
+        silent_seconds=machine.silence(now),
         admitted=machine.admitted,
         tokens=tokens,
         address=welcome.address if welcome else "",
