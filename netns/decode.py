@@ -6,13 +6,12 @@ decoder of everything. Numbers are in host order, addresses in network order (rt
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
-    IPv4Network,
     IPv6Address,
     IPv6Interface,
-    IPv6Network,
 )
 
 from netns.values import (
@@ -41,6 +40,9 @@ _OF_A_BRIDGE = _HEADER.pack(11, 1) + b"bridge\0\0"  # IFLA_INFO_KIND
 
 _IFF_UP, _IFF_LOOPBACK, _IFF_LOWER_UP = 0x1, 0x8, 0x10000
 _INFINITE = 0xFFFFFFFF
+_KNOWN = (
+    1024  # addresses of a node, which come with each look; ipaddress takes its time to make them
+)
 _UNICAST, _UNREACHABLE = 1, 7
 _RA_MANAGED, _RA_OTHER = 0x40, 0x80  # IF_RA_* of net/if_inet6.h
 _TYPE_MASK = 0x3FFF  # the two top bits say "nested" and "network order"
@@ -196,16 +198,8 @@ def _next_hops(data: memoryview) -> Iterator[tuple[int, Attributes]]:
 
 
 def _destination(family: int, data: memoryview | None, prefix_len: int) -> IPNetwork | None:
-    if prefix_len == 0:
-        return None
     address = _address(family, data)
-    match address:
-        case IPv4Address():
-            return IPv4Network((address, prefix_len), strict=False)
-        case IPv6Address():
-            return IPv6Network((address, prefix_len), strict=False)
-        case None:
-            return None
+    return _interface(address, prefix_len).network if address is not None and prefix_len else None
 
 
 def _via(family: int, hop: Attributes) -> IPAddress | None:
@@ -215,6 +209,7 @@ def _via(family: int, hop: Attributes) -> IPAddress | None:
     return _address(family, hop.get(5))
 
 
+@lru_cache(maxsize=_KNOWN)
 def _interface(address: IPAddress, prefix_len: int) -> IPv4Interface | IPv6Interface:
     match address:
         case IPv4Address():
@@ -224,10 +219,15 @@ def _interface(address: IPAddress, prefix_len: int) -> IPv4Interface | IPv6Inter
 
 
 def _address(family: int, data: memoryview | None) -> IPAddress | None:
-    if data is not None and family == AF_INET and len(data) == 4:
-        return IPv4Address(bytes(data))
-    if data is not None and family == AF_INET6 and len(data) == 16:
-        return IPv6Address(bytes(data))
+    return _known_address(family, bytes(data)) if data is not None else None
+
+
+@lru_cache(maxsize=_KNOWN)
+def _known_address(family: int, data: bytes) -> IPAddress | None:
+    if family == AF_INET and len(data) == 4:
+        return IPv4Address(data)
+    if family == AF_INET6 and len(data) == 16:
+        return IPv6Address(data)
     return None
 
 

@@ -28,12 +28,22 @@ class Glimpse(Struct, frozen=True):
 
 
 async def catch_glimpse(
-    glances: Glances, lease: Lease | None, prefix: IPv6Network | None
+    glances: Glances,
+    lease: Lease | None,
+    prefix: IPv6Network | None,
+    *,
+    before: Glimpse | None = None,
 ) -> Glimpse:
-    """Raises CannotError."""
-    ndmz = await glances.see(SPACE, keys=settings.MINDED, rules=True)
-    host = await glances.see(HOST, keys=settings.MINDED_ON_HOST, rules=True)
-    return Glimpse(_lasting(ndmz), _lasting(host), read_legacy_tables(), lease, prefix)
+    """With the settings of `before`: of them the kernel tells nobody, and to read them is half of the
+    work. Raises CannotError.
+    """
+    minded, on_host = (settings.MINDED, settings.MINDED_ON_HOST) if before is None else ((), ())
+    ndmz = _lasting(await glances.see(SPACE, keys=minded, rules=True))
+    host = _lasting(await glances.see(HOST, keys=on_host, rules=True))
+    if before is not None:
+        ndmz = replace(ndmz, sysctls=before.ndmz.sysctls)
+        host = replace(host, sysctls=before.host.sysctls)
+    return Glimpse(ndmz, host, read_legacy_tables(), lease, prefix)
 
 
 def _lasting(view: View) -> View:

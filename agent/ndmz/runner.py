@@ -65,7 +65,7 @@ from runtime.failure import CannotError, with_hint
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN_S = 5.0  # whether the kernel has anything else than the last time
+LOOK_AGAIN_S = 5.0  # whether the kernel has anything else, settings too: it tells nobody of those
 LOOK_WELL_S = 60.0  # at all of it, though it has not
 BURST_S = 0.005  # one change is several events
 
@@ -92,7 +92,7 @@ class Ndmz:
         self._lock = asyncio.Lock()  # one hand on the kernel
         self._wake = asyncio.Event()
         self._seen: Glimpse | None = None  # with it, all was as it should be; None: look well
-        self._look_well_at = 0.0
+        self._settings_at = self._look_well_at = 0.0  # when they are looked at next
         self._site: frozenset[IPAddress] = frozenset()
         self._ends = StaticEnds(spaces, config.static)
         self._npub4 = Npub4(spaces, self._wanted.mac4, self._stir, self._ends)
@@ -224,7 +224,7 @@ class Ndmz:
             rested = 0.0  # of the last look: half of a slow machine is for others
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout_at(self._next_look(loop.time() + LOOK_AGAIN_S)):
+                    async with asyncio.timeout_at(self._next_look(self._settings_at)):
                         await self._wake.wait()
                 await asyncio.sleep(max(BURST_S, rested - loop.time()))
                 self._wake.clear()
@@ -249,11 +249,14 @@ class Ndmz:
         self._publish()
 
     async def _reconcile(self) -> None:
-        was_open = self._open is not None
+        was_open, now = self._open is not None, asyncio.get_running_loop().time()
+        before = self._seen if now < self._settings_at else None
+        if before is None:
+            self._settings_at = now + LOOK_AGAIN_S
         if await self._spaces.ensure(SPACE, role=SPACE) and was_open:
             raise ReplacedError
-        there, now = await self._opened(), asyncio.get_running_loop().time()
-        seen = await catch_glimpse(self._glances, self._shared.read_lease(), self.delegated.prefix)
+        there, lease = await self._opened(), self._shared.read_lease()
+        seen = await catch_glimpse(self._glances, lease, self.delegated.prefix, before=before)
         if seen != self._seen or now >= self._next_look(self._look_well_at):
             # what changes from here on, by our own hand too, is seen the next time
             self._seen, self._look_well_at = seen, now + LOOK_WELL_S

@@ -52,11 +52,13 @@ async def test_each_change_is_seen_and_time_alone_is_none(change: str) -> None:
                 break
             await asyncio.sleep(1.1)  # a second of the lifetimes
         shell(change)
+        told = await glimpse(glances, before=later)
         changed = await glimpse(glances)
 
         assert first == later
         assert changed != later
+        assert (told == later) == ("sysctl" in change)  # of settings there are no events
 
 
-async def glimpse(glances: Glances) -> Glimpse:
-    return await catch_glimpse(glances, None, None)
+async def glimpse(glances: Glances, before: Glimpse | None = None) -> Glimpse:
+    return await catch_glimpse(glances, None, None, before=before)
