@@ -32,9 +32,8 @@ REBOOT_RETRY = 0.4
 REBOOT_TRIES = 2  # a server that forgot us is silent unless it is authoritative
 MIN_RENEW_RETRY = 60.0  # RFC 2131, 4.4.5
 DECLINE_WAIT = 10.0  # RFC 2131, 3.1
-BROADCAST_AFTER = (
-    len(EARLY_RETRIES) + 2
-)  # tries; some servers or access points cannot unicast to us: RFC 1542, 3.1.1
+# Tries; some servers or access points cannot unicast to us: RFC 1542, 3.1.1
+BROADCAST_AFTER = len(EARLY_RETRIES) + 2
 
 
 # What the caller must do.

@@ -158,9 +158,8 @@ class Machine:
         """The families by which there is a way out of this node. Where IPv4 comes after IPv6 a controller
         shall see us by it: it tells as whom, and that address of the site is closed then.
         """
-        if self._approach.reach(families) and isinstance(
-            self._state, Connecting | Greeting | Online
-        ):
+        turned = self._approach.reach(families)
+        if turned and isinstance(self._state, Connecting | Greeting | Online):
             self._rest(0.0, now)
 
     def refresh(self, now: float) -> None:

@@ -21,9 +21,8 @@ from tests.controller.node import Node, RefusalError, SilenceError
 
 CLIENTS = 4
 PATIENCE = 0.4
-USUAL_START = (
-    0.5  # seconds; what takes longer is a slow machine's, and all else is slower there too
-)
+# Seconds; what takes longer is a slow machine's, and all else is slower there too.
+USUAL_START = 0.5
 USES = 5
 
 
