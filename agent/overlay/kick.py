@@ -10,7 +10,7 @@
 Two ends that both begin drop each other's answers for 5 to 15 seconds, and an initiation that
 comes before the other end knows us bars us for 5 seconds. So one end begins, and sets the peer anew
 each time it has waited in vain: a new peer has forgotten the five seconds. The other end waits to
-be spoken to; it speaks itself after 3 s (0.5 s when it boots from its cache), once, without kicks:
+be spoken to; it speaks itself after 3 s (0.5 s when it boots from its cache), and once more:
 the beginner may have lost it, or be behind something that lets nothing in.
 """
 
@@ -23,6 +23,7 @@ GROWTH = 1.6
 LAST_KICK = 3.0
 FOLLOWER_WAIT = 3.0
 FOLLOWER_WAIT_AT_BOOT = 0.5
+ASK_AGAIN, ASKS = 1.1, 2  # seconds, times; WireGuard's own repeat comes after 5
 KEEPALIVE = 25
 KICKS_PER_ENDPOINT = 3
 PROOF_WAIT = 5.0
@@ -59,7 +60,7 @@ class Kick:
         self._endpoints, self._last = endpoints, last
         self.initiator = initiator
         self._pause = FIRST_KICK
-        self._kicks = 0
+        self._kicks = self._asks = 0
         self._proved_again = False
         self.endpoint: Endpoint | None = endpoints[0] if initiator and endpoints else None
         self.keepalive = KEEPALIVE if initiator else 0
@@ -118,10 +119,8 @@ class Kick:
             case Phase.WAITING | Phase.ASKED if stat.handshake is not None:
                 self.phase, self.deadline = Phase.SETTLED, None
                 return None
-            case Phase.WAITING:
+            case Phase.WAITING | Phase.ASKED:
                 return self._ask(now)
-            case Phase.ASKED:
-                return None
 
     def _due(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline
@@ -155,6 +154,9 @@ class Kick:
         self.deadline = None
         if not self._endpoints:
             return None
+        self._asks += 1
+        if self._asks < ASKS:
+            self.deadline = now + ASK_AGAIN
         self.phase = Phase.ASKED
         self.endpoint, self.keepalive = self._endpoints[0], KEEPALIVE
         # made anew: what was to be sent before there was an endpoint has begun the five seconds

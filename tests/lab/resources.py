@@ -71,6 +71,8 @@ def items(home: Home) -> list[dict[str, Any]]:
 
 
 def item(home: Home, name: str = "blue") -> dict[str, Any]:
+    """Once it is told of: a networkd that has just started looks first."""
+    wait_until(name, lambda: any(one["name"] == name for one in items(home)))
     return next(one for one in items(home) if one["name"] == name)
 
 

@@ -1,6 +1,6 @@
 """The start of a pair, second by second."""
 
-from agent.overlay.kick import Do, Kick, Phase
+from agent.overlay.kick import ASK_AGAIN, Do, Kick, Phase
 from netns.wireguard.device import Endpoint, PeerStat
 from tests.agent.overlay.signing import endpoint
 
@@ -82,15 +82,18 @@ def test_after_three_kicks_in_vain_the_next_endpoint_is_tried() -> None:
     assert used == [A, A, B, B, B, A, A]
 
 
-def test_the_one_that_waits_speaks_once_after_three_seconds() -> None:
+def test_the_one_that_waits_speaks_after_three_seconds_and_once_more() -> None:
     kick = waiter(A)
 
-    assert run(kick, 60) == [(3.0, Do.RESET)]
+    assert run(kick, 60) == [(3.0, Do.RESET), (3.0 + ASK_AGAIN, Do.RESET)]
     assert (kick.endpoint, kick.keepalive) == (A, 25)
 
 
 def test_at_boot_from_the_cache_it_waits_half_a_second() -> None:
-    assert run(waiter(A, from_cache=True), 60) == [(0.5, Do.RESET)]
+    assert run(waiter(A, from_cache=True), 60) == [
+        (0.5, Do.RESET),
+        (0.5 + ASK_AGAIN, Do.RESET),
+    ]
 
 
 def test_the_one_that_waits_says_nothing_when_it_was_spoken_to_or_knows_no_place() -> None:
@@ -148,7 +151,7 @@ def test_one_that_knew_no_place_asks_as_soon_as_it_learns_one() -> None:
     assert run(kick, 60) == []
     assert kick.move((A,), 70.0) is None
 
-    assert run(kick, 80) == [(70.0, Do.RESET)]
+    assert run(kick, 80)[0] == (70.0, Do.RESET)
 
 
 def test_on_another_uplink_the_beginner_begins_anew_and_the_other_end_waits_to_be_followed() -> (
