@@ -55,10 +55,18 @@ def home(request: pytest.FixtureRequest) -> Iterator[Home]:
     with World() as world:
         home = make_home(world, leases=None if request.param == "own" else 0)
         home.node.write("/etc/zosnet/agent.yaml", f"ndmz: {{ipv4: {request.param}}}")
-        running = home.start_ndmz("n-one", "n-two")
-        home.order(f"site {' '.join(SITE)}")
+        running = start(home)
         yield home
         running.kill()
+
+
+def start(home: Home) -> Process:
+    """ndmz, until its guard knows the site's outside addresses."""
+    running = home.start_ndmz("n-one", "n-two")
+    home.order(f"site {' '.join(SITE)}")
+    rules = ("nft", "list", "table", "inet", "zosnet_ndmz")
+    wait_until("the site", lambda: all(one in home.in_ndmz(*rules) for one in SITE))
+    return running
 
 
 @contextmanager
@@ -69,8 +77,7 @@ def without_ndmz(home: Home) -> Iterator[None]:
     try:
         yield
     finally:
-        home.start_ndmz("n-one", "n-two")
-        home.order(f"site {' '.join(SITE)}")
+        start(home)
 
 
 def forbidden(home: Home) -> list[str]:
