@@ -37,7 +37,7 @@ def gap(agent: Agent) -> float:
     """The longest time without an answer, in seconds."""
     log = agent.node.log("ping").read_text()
     numbers = [int(n) for n in re.findall(r"icmp_seq=(\d+) ttl", log)]
-    assert len(numbers) > 50, log[-500:]
+    assert len(numbers) > 20, log[-500:]  # the faster the rotations, the fewer
     return max(b - a for a, b in pairwise(numbers)) * EACH
 
 

@@ -57,7 +57,7 @@ async def test_each_change_is_seen_and_time_alone_is_none(change: str) -> None:
 
         assert first == later
         assert changed != later
-        assert (told == later) == ("sysctl" in change)  # of settings there are no events
+        assert told != later or "sysctl" in change  # of settings there are no events
 
 
 async def glimpse(glances: Glances, before: Glimpse | None = None) -> Glimpse:
