@@ -18,8 +18,9 @@ from controller.store.database import open_reader
 
 QUESTIONS = {
     "nodes": "SELECT key FROM node",
-    "members": "SELECT key, state, removed_at, serial, wireguard FROM member"
-    " JOIN node ON node.id = member.node",
+    # the serial as certificates have it: a network that has folded its floors counts from there
+    "members": "SELECT key, state, removed_at, fold + serial, wireguard FROM member"
+    " JOIN node ON node.id = member.node JOIN network ON network.number = member.network",
     "addresses": "SELECT key, address FROM assignment JOIN node ON node.id = assignment.node"
     " WHERE released_at = 0",
     "tokens": "SELECT key, uses - uses_left, revoked_at FROM join_token",
